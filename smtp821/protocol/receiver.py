@@ -1,0 +1,281 @@
+"""The receiver-SMTP (server): bytes in, events out, exactly one reply for each command (4.2).
+
+Nothing is read ahead of a reply that is owed, for the bytes behind DATA are mail or commands
+depending on that reply; so pipelined input is judged in order, each command in the state that the
+replies before it made. What the protocol can judge alone (500, 501, 502, 503, and sizes) it
+answers itself and reports as Rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .channel import Channel
+from .commands import Command, Verb
+from .dialect import RFC821, Dialect
+from .dots import DotDecoder, Policy, bare_newline, eight_bit
+from .errors import LocalProtocolError, RemoteProtocolError
+from .events import (
+    NEED_DATA,
+    NEED_REPLY,
+    Closed,
+    Connected,
+    EndOfData,
+    Event,
+    MailData,
+    Pause,
+    Rejected,
+    Turned,
+)
+from .paths import Domain
+from .replies import Code, Reply
+from .sender import Sender
+from .sequencing import ORDINARY, State
+
+__all__ = ["Receiver"]
+
+_BLANKS = (b"", b" ", b"\t")
+_FORWARD_CODES = (Code.WILL_FORWARD, Code.NOT_LOCAL)
+_NAMED_CODES = (Code.SERVICE_READY, Code.CLOSING_CHANNEL, Code.NOT_AVAILABLE)
+
+# Replies that the receiver gives of itself; those of 4.5.3 in its words.
+_TOO_LONG = Reply(Code.UNRECOGNIZED, "Line too long")
+_TOO_MANY_RECIPIENTS = Reply(
+    Code.STORAGE_EXCEEDED, "Recipient storage full, try again in another transaction"
+)
+_TOO_MUCH_DATA = Reply(Code.STORAGE_EXCEEDED, "Too much mail data")
+_EIGHT_BIT = Reply(Code.TRANSACTION_FAILED, "Mail data has octets over 127")
+_BARE_NEWLINE = Reply(Code.TRANSACTION_FAILED, "Mail data has a CR or LF that is no CRLF")
+_TOO_EARLY = Reply(Code.NOT_AVAILABLE, "You spoke before it was your turn; closing")
+_TOO_MANY_ERRORS = Reply(Code.NOT_AVAILABLE, "Too many errors; closing")
+_FOREIGN = Reply(Code.NOT_AVAILABLE, "This is SMTP, and you speak something else; closing")
+
+
+class Receiver(Channel):
+    """One session in the role of the receiver.
+
+    domain: the official name of this host, the first word of its greeting.
+    dialect: the tables, sizes and policies to obey.
+
+    Raises LocalProtocolError for a domain that is none.
+    """
+
+    def __init__(self, domain: str, dialect: Dialect = RFC821) -> None:
+        super().__init__(dialect, dialect.limits.command_line)
+        self.domain = Domain(domain)
+        self._owed: Connected | Command | EndOfData | None = None
+        self._decoder = DotDecoder()
+        self._size = 0  # octets of mail data
+        self._eight_bit = False
+        self._refusal: Reply | None = None  # of the message that is coming in
+        self._errors = 0
+
+    @property
+    def reply_owed(self) -> Verb | None:
+        """What is owed a reply: a command, CONNECT (the greeting), END_OF_DATA, or None."""
+        return self._owed.verb if self._owed is not None else None
+
+    def next_event(self) -> Event | Pause:
+        """The next event, or whose turn it is: NEED_DATA, or NEED_REPLY.
+
+        What a peer sends never raises: it is an event, be it Rejected. After the end Closed is
+        given for ever.
+        """
+        if self._owed is not None:
+            return NEED_REPLY
+        return _READERS.get(self._session.state, Receiver._next_command)(self)
+
+    def reply(self, code: int | Reply, *lines: str) -> None:
+        """Give the reply that is owed; 421 may be given at any time, and closes (4.2.1).
+
+        code: a Reply, or a code and its lines of text; without lines, the standard text.
+        220, 221, 421, and 250 to HELO are made to begin with this host's name.
+        Raises LocalProtocolError when nothing is owed a reply, for a code that 4.3 does not have
+        for the command, and for 251 or 551 without a path.
+        """
+        owed = self._owed
+        if owed is None:
+            raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
+        reply = code if isinstance(code, Reply) else Reply(code, lines)
+        legal = self.dialect.codes[owed.verb]
+        if reply.code not in legal:
+            codes = ", ".join(map(str, sorted(legal)))
+            raise LocalProtocolError(f"{reply.code} is no reply to {owed.verb}; {codes} are (4.3)")
+        if reply.code in _FORWARD_CODES and reply.forward_path is None:
+            raise LocalProtocolError(f"{reply.code} carries a path: Reply.forward(...) (3.2)")
+        self._answer(owed.verb, reply, owed if isinstance(owed, Command) else None)
+
+    def accept(self, *lines: str) -> None:
+        """Give the ordinary reply: 250, or 220, 354, 214, 221 where that is the success (4.3).
+
+        lines: the text, instead of the standard one. Raises LocalProtocolError when nothing is
+        owed a reply, and for VRFY and EXPN, whose success has to name a mailbox (3.3).
+        """
+        owed = self._owed
+        if owed is None:
+            raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
+        if not lines:
+            if owed.verb in (Verb.VRFY, Verb.EXPN):
+                raise LocalProtocolError(f"{owed.verb} succeeds with mailboxes: reply(250, ...)")
+            if owed.verb is Verb.HELO:
+                lines = (self.domain.text,)
+            elif owed.verb is Verb.HELP:
+                lines = (f"Commands: {' '.join(self._offered())}",)
+        self.reply(ORDINARY[owed.verb], *lines)
+
+    def shutdown(self, *lines: str) -> None:
+        """Say 421 and close, whether or not a reply is owed (4.2.1).
+
+        Raises LocalProtocolError when the session is over.
+        """
+        if not self.dialect.order[self.state]:
+            raise LocalProtocolError(f"the session is over: it is {self.state}")
+        self._answer(None, Reply(Code.NOT_AVAILABLE, lines))
+
+    def turned(self) -> Sender:
+        """The sender that this end becomes by TURN; it waits for the greeting (3.8).
+
+        Raises LocalProtocolError unless TURN was accepted, RemoteProtocolError where the peer
+        has spoken before its time: what it said is never carried over.
+        """
+        if self.state is not State.TURNED:
+            raise LocalProtocolError("the roles are exchanged once TURN is answered 250 (3.8)")
+        if self._input:
+            raise RemoteProtocolError("bytes behind TURN, before the roles changed", _TOO_EARLY)
+        return Sender(self.dialect)
+
+    # Reading: one method for the states in which the same things can come.
+
+    def _open(self) -> Event:
+        if self._spoken_early():
+            return self._reject(Verb.CONNECT, b"", _TOO_EARLY)
+        self._owed = Connected()
+        return self._owed
+
+    def _turn(self) -> Event:
+        return Turned()
+
+    def _over(self) -> Event:
+        return Closed(cancelled=self._session.cancelled)
+
+    def _next_command(self) -> Event | Pause:
+        """Judge the next line, in the order of AMB-01: each check presumes those before it."""
+        line = self._input.next_line()
+        if line is None:
+            return self._starve()
+        dialect = self.dialect
+        if len(line) > dialect.limits.command_line - 2:
+            return self._reject(None, line, _TOO_LONG)
+        syntax = dialect.syntaxes.get(line[:4].upper())
+        tail = line[4:]
+        if syntax is None or tail[:1] not in _BLANKS:
+            foreign = line.partition(b" ")[0].upper() in dialect.foreign_words
+            return self._reject(None, line, _FOREIGN if foreign else Reply(Code.UNRECOGNIZED))
+        verb = syntax.verb
+        if verb in dialect.off:
+            return self._reject(verb, line, Reply(Code.NOT_IMPLEMENTED))
+        command = syntax.parse(tail, dialect.limits)
+        in_sequence = self._session.permits(verb)
+        if isinstance(command, str) and (in_sequence or not syntax.takes_argument):
+            return self._reject(verb, line, Reply(Code.ARGUMENT_SYNTAX, command))
+        if isinstance(command, str) or not in_sequence:
+            return self._reject(verb, line, Reply(Code.BAD_SEQUENCE))
+        if verb is Verb.RCPT and self._session.recipients == dialect.limits.recipients:
+            return self._reject(verb, line, _TOO_MANY_RECIPIENTS)
+        if verb is Verb.DATA and self._spoken_early():
+            return self._reject(verb, line, _TOO_EARLY)
+        self._owed = command
+        return command
+
+    def _next_mail_data(self) -> Event | Pause:
+        while self._decoder.rest is None:
+            read = self._input.take()
+            if not read:
+                return self._starve()
+            data = self._admit(self._decoder.decode(read))
+            if data:
+                self._size += len(data)
+                return MailData(data)
+        self._input.give_back(self._decoder.rest)
+        self._decoder = DotDecoder()
+        if self._refusal is not None:
+            return self._reject(Verb.END_OF_DATA, b"", self._refusal)
+        envelope = self.envelope
+        assert envelope is not None
+        self._owed = EndOfData(envelope, self._size, self._eight_bit)
+        return self._owed
+
+    def _admit(self, data: bytes) -> bytes:
+        """As much of the mail data as is within the policies; from there on it is swallowed.
+
+        Where it stops is a matter of the data alone, not of how it was cut up.
+        """
+        if self._refusal is not None:
+            return b""
+        dialect, stop = self.dialect, len(data)
+        if dialect.limits.message is not None and self._size + stop > dialect.limits.message:
+            stop = dialect.limits.message - self._size
+            self._refusal = _TOO_MUCH_DATA
+        if not data.isascii():
+            at = eight_bit(data)
+            self._eight_bit = True
+            if dialect.eight_bit is Policy.REFUSE and at < stop:
+                stop = at
+                self._refusal = _EIGHT_BIT
+        if dialect.bare_newlines is Policy.REFUSE and -1 < (at := bare_newline(data)) < stop:
+            stop = at
+            self._refusal = _BARE_NEWLINE
+        return data[:stop]
+
+    def _starve(self) -> Event | Pause:
+        """There is nothing to read: more may come, unless this was all (4.1.1 QUIT)."""
+        if not self._end_of_file:
+            return NEED_DATA
+        self._session.close()
+        return self._over()
+
+    def _spoken_early(self) -> bool:
+        """Whether bytes are here that should have waited for a reply, and that matters."""
+        return self.dialect.early_talkers is Policy.REFUSE and bool(self._input)
+
+    # Answering.
+
+    def _offered(self) -> list[str]:
+        return [s.verb for s in self.dialect.syntaxes.values() if s.verb not in self.dialect.off]
+
+    def _reject(self, verb: Verb | None, line: bytes, reply: Reply) -> Rejected:
+        """Answer without the application; one error too many is answered 421 (AMB-59)."""
+        self._errors += 1
+        errors = self.dialect.limits.errors
+        if errors is not None and self._errors > errors:
+            reply = _TOO_MANY_ERRORS
+        self._answer(verb, reply)
+        return Rejected(reply, verb, line)
+
+    def _answer(self, verb: Verb | None, reply: Reply, command: Command | None = None) -> None:
+        """Write a reply, and let it have its effect; verb: what is answered, if it has a name."""
+        self._owed = None
+        self._output.append(self._named(verb, reply).to_bytes(self.dialect.limits))
+        if reply.code == Code.NOT_AVAILABLE:
+            self._session.close()
+        elif verb is not None:
+            self._session.advance(verb, reply.code, command)
+            if self.state is State.DATA:
+                self._size, self._eight_bit, self._refusal = 0, False, None
+
+    def _named(self, verb: Verb | None, reply: Reply) -> Reply:
+        """The reply with this host's name before its text, where the RFC wants it (4.2.1, 3.5)."""
+        if reply.code not in _NAMED_CODES and not (verb is Verb.HELO and reply.code == Code.OKAY):
+            return reply
+        first, *others = reply.lines
+        if first.partition(" ")[0].lower() == self.domain.text.lower():
+            return reply
+        return Reply(reply.code, (f"{self.domain} {first}", *others))
+
+
+_READERS: Mapping[State, Callable[[Receiver], Event | Pause]] = {
+    State.OPENING: Receiver._open,
+    State.DATA: Receiver._next_mail_data,
+    State.TURNED: Receiver._turn,
+    State.CLOSED: Receiver._over,
+}

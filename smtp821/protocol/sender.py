@@ -1,0 +1,180 @@
+"""The sender-SMTP (client): commands out, replies in, one at a time (4.3).
+
+What is awaited is one reply; a reply that nothing awaits, or bytes behind the awaited one, mean
+that the two ends are out of step, and end the session (421 excepted: a notice of closing). What
+is sent is first read as a receiver of the same dialect would read it, so nothing else can reach
+the wire.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .channel import Channel
+from .commands import Command, Rcpt, Verb
+from .dialect import RFC821, Dialect
+from .dots import DotEncoder
+from .errors import LocalProtocolError, RemoteProtocolError
+from .events import NEED_COMMAND, NEED_DATA, Closed, Pause, Replied, Turned
+from .replies import Code, ReplyReader
+from .sequencing import Outcome, State
+
+if TYPE_CHECKING:
+    from .receiver import Receiver
+
+__all__ = ["Sender"]
+
+
+class Sender(Channel):
+    """One session in the role of the sender.
+
+    dialect: the tables, sizes and policies to obey.
+    """
+
+    def __init__(self, dialect: Dialect = RFC821) -> None:
+        super().__init__(dialect, dialect.limits.reply_line)
+        self._replies = ReplyReader(self._input, dialect.limits)
+        self._awaiting: Verb | None = Verb.CONNECT
+        self._command: Command | None = None
+        self._encoder: DotEncoder | None = None
+        self._unanswered: Verb | None = None  # at the end of the session
+        self._failure: RemoteProtocolError | None = None
+
+    @property
+    def awaiting(self) -> Verb | None:
+        """What is yet to be answered: a command, CONNECT (the greeting), END_OF_DATA, or None."""
+        return self._awaiting
+
+    def send(self, command: Command) -> None:
+        """Send a command; its line is in `data_to_send`.
+
+        Raises LocalProtocolError for a command that is out of sequence, or that the dialect does
+        not allow on the wire; RemoteProtocolError if the peer has spoken out of turn.
+        """
+        line = self._line(command)
+        self._may_speak(command.verb)
+        if isinstance(command, Rcpt) and self._session.recipients == self.dialect.limits.recipients:
+            raise LocalProtocolError(
+                f"{self._session.recipients} recipients is all that one transaction may have "
+                "(4.5.3); send the message to the rest in another"
+            )
+        self._output.append(line)
+        self._awaiting, self._command = command.verb, command
+
+    def send_data(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Send a chunk of the message, in any cut; dots are doubled here (4.5.2).
+
+        Raises LocalProtocolError when no mail data is asked for, or for data that the dialect
+        does not allow (after which the message cannot be completed, only the channel closed).
+        """
+        self._may_speak(Verb.END_OF_DATA)
+        assert self._encoder is not None
+        self._output.append(self._encoder.encode(bytes(chunk)))
+
+    def end_data(self) -> None:
+        """Send the end of mail data; the message is confirmed by the reply to it (4.1.1 DATA).
+
+        A CRLF is put at the end of a message that has none. Raises LocalProtocolError.
+        """
+        self._may_speak(Verb.END_OF_DATA)
+        assert self._encoder is not None
+        self._output.append(self._encoder.end())
+        self._awaiting, self._command = Verb.END_OF_DATA, None
+
+    def next_event(self) -> Replied | Turned | Closed | Pause:
+        """The next event, or whose turn it is: NEED_DATA or NEED_COMMAND.
+
+        Raises RemoteProtocolError when the peer does not keep the protocol; the command in
+        flight then counts as a temporary failure, and every later call raises the same.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._next_event()
+        except RemoteProtocolError as error:
+            self._failure = error
+            self._end()
+            raise
+
+    def turned(self, domain: str) -> Receiver:
+        """The receiver that this end becomes by TURN; it greets first (3.8).
+
+        domain: the name of this host. Raises LocalProtocolError unless TURN was accepted,
+        RemoteProtocolError where the peer has spoken before its time.
+        """
+        if self._replies:
+            raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
+        if self.state is not State.TURNED:
+            raise LocalProtocolError("the roles are exchanged once TURN is answered 250 (3.8)")
+        from .receiver import Receiver  # here, for each of the two roles makes the other
+
+        return Receiver(domain, self.dialect)
+
+    def _next_event(self) -> Replied | Turned | Closed | Pause:
+        if self.state is State.CLOSED:
+            return self._over()
+        reply = self._replies.next_reply()
+        verb = self._awaiting
+        if reply is None:
+            return self._without_reply()
+        if verb is None and reply.code != Code.NOT_AVAILABLE:
+            raise RemoteProtocolError(f"a reply {reply.code} that nothing awaits")
+        replied = Replied(verb, reply, self._command)
+        if replied.outcome is Outcome.ERROR:
+            raise RemoteProtocolError(f"a reply {reply.code} to {verb}, which has no such answer")
+        self._awaiting, self._command = None, None
+        if verb is None:
+            self._end()
+            return replied
+        self._session.advance(verb, reply.code, replied.command)
+        if self.state is State.DATA:
+            self._encoder = DotEncoder(
+                self.dialect.line_feeds, self.dialect.eight_bit, self.dialect.limits.text_line
+            )
+        return replied
+
+    def _without_reply(self) -> Turned | Closed | Pause:
+        if self.state is State.TURNED:
+            if self._replies:
+                raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
+            return Turned()
+        if self._end_of_file:
+            self._end()
+            return self._over()
+        return NEED_COMMAND if self._awaiting is None else NEED_DATA
+
+    def _over(self) -> Closed:
+        return Closed(self._unanswered, self._session.cancelled)
+
+    def _end(self) -> None:
+        """The session is over; what is unanswered stays so."""
+        self._unanswered, self._awaiting = self._awaiting, None
+        self._session.close()
+
+    def _may_speak(self, verb: Verb) -> None:
+        """Raise unless it is the sender's turn, and the time for this."""
+        if self._awaiting is not None:
+            raise LocalProtocolError(f"the reply to {self._awaiting} is to come first (4.3)")
+        if not self._session.permits(verb):
+            legal = ", ".join(sorted(self.dialect.order[self.state])) or "nothing"
+            raise LocalProtocolError(f"{verb} is not legal in state {self.state}; {legal} is")
+        if self._replies:
+            raise RemoteProtocolError("the peer has spoken out of turn; next_event() says more")
+
+    def _line(self, command: Command) -> bytes:
+        """The line of a command, once it has been read as a receiver would read it."""
+        if not isinstance(command, Command):
+            raise LocalProtocolError(f"{command!a} is no command; Mail(...) and the like are")
+        text, limits = str(command), self.dialect.limits
+        if not (text.isascii() and text.isprintable()):
+            raise LocalProtocolError(f"only printable ASCII may be sent in a command: {text!a}")
+        if len(text) > limits.command_line - 2:
+            raise LocalProtocolError(f"a command line has at most {limits.command_line} octets")
+        line = text.encode("ascii")
+        syntax = self.dialect.syntaxes.get(line[:4])
+        if syntax is None or syntax.verb is not command.verb:
+            raise LocalProtocolError(f"{text} is not what {command.verb} looks like (4.1.2)")
+        read = syntax.parse(line[4:], limits)
+        if isinstance(read, str):
+            raise LocalProtocolError(f"{text}: {read}")
+        return line + b"\r\n"
