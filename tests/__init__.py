@@ -1,0 +1,1 @@
+"""The tests; each cites the section of RFC 821 that it shows."""
