@@ -19,6 +19,7 @@ from .paths import Domain, Path, excess, trusted
 
 __all__ = [
     "COMMANDS",
+    "USAGE",
     "Command",
     "Data",
     "Expn",
@@ -291,3 +292,22 @@ class Syntax:
 def syntax_table(grammar: Grammar) -> Mapping[bytes, Syntax]:
     """The syntax of all fourteen, by their words in upper case."""
     return {cls.verb.value.encode("ascii"): Syntax(cls, grammar) for cls in COMMANDS}
+
+
+# How each command is written (4.1.2 p29), for people.
+USAGE: Final[Mapping[Verb, str]] = {
+    Verb.HELO: "HELO <domain>",
+    Verb.MAIL: "MAIL FROM:<reverse-path>",
+    Verb.RCPT: "RCPT TO:<forward-path>",
+    Verb.DATA: "DATA",
+    Verb.RSET: "RSET",
+    Verb.SEND: "SEND FROM:<reverse-path>",
+    Verb.SOML: "SOML FROM:<reverse-path>",
+    Verb.SAML: "SAML FROM:<reverse-path>",
+    Verb.VRFY: "VRFY <string>",
+    Verb.EXPN: "EXPN <string>",
+    Verb.HELP: "HELP [<string>]",
+    Verb.NOOP: "NOOP",
+    Verb.QUIT: "QUIT",
+    Verb.TURN: "TURN",
+}

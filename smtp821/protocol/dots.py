@@ -138,12 +138,12 @@ class DotEncoder:
     def end(self) -> bytes:
         """The end of mail data, behind a CRLF if the data has none at its end (AMB-37).
 
-        Raises LocalProtocolError where the data ends in a CR that must not be sent.
+        Raises LocalProtocolError where the data ends in a CR that must not be sent, or that
+        makes its line too long.
         """
         if self._held and self._line_feeds is not Policy.PASS:
             raise LocalProtocolError("the mail data ends in a CR without its LF")
-        held = self._held
-        return held + (_END if self._column or held else b".\r\n")
+        return self._held + (_END if self._column_after(self._held) else b".\r\n")
 
     def _clean(self, data: bytes) -> bytes:
         """The data with its lone LFs made CRLF, unless the policy has it otherwise."""

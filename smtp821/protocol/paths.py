@@ -165,7 +165,7 @@ def excess(value: Path | Domain, limits: Limits) -> str | None:
     if len(text) <= limits.user and len(text) <= limits.domain:  # whatever its parts are
         return None
     if isinstance(value, Domain):
-        return "Domain too long"
+        return "Domain too long" if len(text) > limits.domain else None
     if len(text) - 2 > limits.path:  # the brackets are not counted (AMB-41)
         return "Path too long"
     mailbox = value.mailbox

@@ -99,7 +99,8 @@ class Category(enum.IntEnum):
 _UNSAFE = re.compile(r"[^ -~]")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _UNPRINTABLE = re.compile(r"[^\t -~]")
-_PATH = re.compile(STRICT.expand("{path}"))
+# Behind a backslash no path begins: else every "<" in "<a\<a\<a" would be one to read on from.
+_PATH = re.compile(r"(?<!\\)" + STRICT.expand("{path}"))
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\r\n]*+))?")
 
 

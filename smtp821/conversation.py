@@ -1,0 +1,151 @@
+"""What every adapter does between its reads and its writes, once.
+
+A Conversation is a Receiver and the Handler that answers for it. An adapter reads bytes, calls
+`advance`, writes bytes, and waits for what `advance` gave back; whatever is not I/O is here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from .handler import Handler
+from .protocol.commands import Command, Verb
+from .protocol.errors import LocalProtocolError
+from .protocol.events import Closed, Connected, EndOfData, Event, MailData, Pause, Rejected, Turned
+from .protocol.receiver import Receiver
+from .protocol.replies import Code, Reply
+from .protocol.sequencing import State
+from .transcript import Transcript
+
+__all__ = ["Conversation"]
+
+_log = logging.getLogger("smtp821")
+
+_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.DATA})
+
+
+class Conversation:
+    """One session of a server.
+
+    handler: answers.
+    receiver: the protocol's side; its dialect should offer what the handler does, and no more
+        (`Dialect.offering(handler.offers())`).
+    transcript: is shown what is said, if given.
+    """
+
+    def __init__(
+        self, handler: Handler, receiver: Receiver, transcript: Transcript | None = None
+    ) -> None:
+        self.handler = handler
+        self.receiver = receiver
+        self._transcript = transcript
+        self._asked: Event | None = None  # the event whose answer is awaited
+        self._message_failed = False  # a part of the message in hand was not taken
+        self._over = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether mail is in hand, which a server that stops lets finish."""
+        return self.receiver.state in _TRANSACTION
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what came from the peer; b"" is the end of file."""
+        if self._transcript is not None:
+            self._transcript.sender(data)
+        self.receiver.receive_data(data)
+
+    def data_to_send(self) -> bytes:
+        """What is to be written to the peer now."""
+        data = self.receiver.data_to_send()
+        if self._transcript is not None:
+            self._transcript.receiver(data)
+        return data
+
+    def shutdown(self, *lines: str) -> None:
+        """Say 421 and end the session (4.2.1); `advance` then gives Closed."""
+        self.receiver.shutdown(*lines)
+
+    def lost(self) -> None:
+        """The connection broke; `advance` then gives Closed."""
+        if self.receiver.state not in (State.CLOSED, State.TURNED):
+            self.receiver.shutdown()
+            self.receiver.data_to_send()
+
+    def advance(self) -> Pause | Closed | Turned | Awaitable[Any]:
+        """Let events meet the handler, until bytes are needed or the session is over.
+
+        An Awaitable is a handler's that is to be awaited: give what comes of it to `resume`, or
+        the exception to `fail`, and call again.
+        """
+        while True:
+            event = self.receiver.next_event()
+            if self._message_failed:
+                event = self._after_failure(event)
+            if isinstance(event, (Pause, Turned)):
+                return event
+            if isinstance(event, Closed):
+                if self._over:
+                    return event
+                self._over = True
+            self._asked = event
+            try:
+                answer = self._method(event)(event)
+            except Exception as error:
+                self.fail(error)
+                continue
+            if isinstance(answer, Awaitable):
+                return answer
+            self.resume(answer)
+
+    def resume(self, answer: Reply | None) -> None:
+        """Go on with the answer of the handler."""
+        event, self._asked = self._asked, None
+        if not isinstance(event, (Command, Connected, EndOfData)):
+            return
+        try:
+            if answer is None:
+                self.receiver.accept()
+            else:
+                self.receiver.reply(answer)
+        except LocalProtocolError as error:
+            self._asked = event
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Go on without the handler's answer: it raised (451, or else 421)."""
+        event, self._asked = self._asked, None
+        _log.error("handler failed at %s", type(event).__name__, exc_info=error)
+        if isinstance(event, MailData):
+            self._message_failed = True
+        elif isinstance(event, (Command, Connected, EndOfData)):
+            legal = self.receiver.dialect.codes[event.verb]
+            code = Code.LOCAL_ERROR if Code.LOCAL_ERROR in legal else Code.NOT_AVAILABLE
+            self.receiver.reply(code)
+
+    def _method(self, event: Event) -> Callable[[Any], Any]:
+        """The method of the handler for an event."""
+        name = event.verb.value.lower() if isinstance(event, Command) else _METHODS[type(event)]
+        return getattr(self.handler, name)  # type: ignore[no-any-return]
+
+    def _after_failure(self, event: Event | Pause) -> Event | Pause:
+        """Swallow the rest of a message that the handler could not take, then answer 451."""
+        while isinstance(event, MailData):
+            event = self.receiver.next_event()
+        if isinstance(event, EndOfData):
+            reply = Reply(Code.LOCAL_ERROR)
+            self.receiver.reply(reply)
+            event = Rejected(reply, Verb.END_OF_DATA, b"")
+        if not isinstance(event, Pause):
+            self._message_failed = False
+        return event
+
+
+_METHODS: Mapping[type, str] = {
+    Connected: "connected",
+    MailData: "mail_data",
+    EndOfData: "end_of_data",
+    Rejected: "rejected",
+    Closed: "closed",
+}

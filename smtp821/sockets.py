@@ -1,0 +1,484 @@
+"""Blocking sockets: a server with a thread for each connection, and a client.
+
+Only I/O is here. What a server says is decided by a Conversation, how a message is sent by the
+plan of `deliver`; this module moves their bytes, and knows how long to wait for more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from .conversation import Conversation
+from .delivery import MESSAGE, Delivery, Message, SessionLost, SessionRefused, Source, deliver
+from .handler import Handler
+from .protocol.commands import Command, Data, Helo, Quit, Turn, Verb
+from .protocol.dialect import RFC821, RFC821_LENIENT, Dialect
+from .protocol.errors import LocalProtocolError, SMTPError
+from .protocol.events import Closed, Pause, Replied, Turned
+from .protocol.paths import Domain, Path
+from .protocol.receiver import Receiver
+from .protocol.replies import Reply, Severity
+from .protocol.sender import Sender
+from .transcript import Transcript
+
+__all__ = ["Client", "Server", "serve"]
+
+_log = logging.getLogger("smtp821")
+
+_READ = 1 << 16  # octets read at a time
+_LINGER = 2.0  # seconds that a peer has to read what was said last, and close
+
+
+def serve(
+    handler: Callable[[str], Handler],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8025,
+    domain: str,
+    dialect: Dialect = RFC821_LENIENT,
+    max_connections: int = 100,
+    idle_timeout: float = 300.0,
+    transcript: Callable[[str, str], object] | None = None,
+) -> Server:
+    """Listen, and serve every connection until the Server that is returned is stopped.
+
+    handler: makes the Handler of a connection from the peer's address.
+    host, port: where to listen; port 0 lets the system choose.
+    domain: the official name of this host, for its greeting.
+    max_connections: how many at once; one more is told 421 and closed.
+    idle_timeout: seconds that a peer may be silent before it is told 421.
+    transcript: takes the peer's address and the text of every line that is said, if given.
+
+    Raises OSError where it cannot listen, LocalProtocolError for a domain that is none.
+    """
+    name = Domain(domain).text
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=128)
+
+    def converse(peer: str) -> Conversation:
+        application = handler(peer)
+        receiver = Receiver(name, dialect.offering(application.offers()))
+        if transcript is None:
+            return Conversation(application, receiver)
+        return Conversation(application, receiver, Transcript(partial(transcript, peer)))
+
+    full = Receiver(name, dialect)
+    full.shutdown("Too many connections, try again later")
+    return Server(listener, converse, max_connections, full.data_to_send(), idle_timeout)
+
+
+class Server:
+    """A server that is running; `serve` makes it. As a context manager it stops at the end."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        converse: Callable[[str], Conversation],
+        max_connections: int,
+        full: bytes,
+        idle_timeout: float,
+    ) -> None:
+        self._listener = listener
+        self._converse = converse
+        self._max_connections = max_connections
+        self._full = full
+        self._idle_timeout = idle_timeout
+        self.address: tuple[str, int] = listener.getsockname()[:2]
+        """Host and port that the server listens at."""
+        self._lock = threading.Lock()
+        self._connections: set[_Connection] = set()
+        self._stopping = threading.Event()
+        self._waker, self._wake = socket.socketpair()
+        self._acceptor = threading.Thread(target=self._accept, name="smtp821 listener", daemon=True)
+        self._acceptor.start()
+
+    def wait(self) -> None:
+        """Wait until no more connections are taken, because of `stop`."""
+        self._acceptor.join()
+
+    def stop(self, grace: float = 30.0) -> None:
+        """Take no more connections, let the mail in hand finish, say 421 to the rest (4.2.1).
+
+        grace: seconds that transactions in progress have before they are told 421 too.
+        """
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._wake.send(b"!")
+        self._acceptor.join()
+        self._wake.close()
+        self._interrupt(lambda connection: not connection.in_transaction, grace)
+        self._interrupt(lambda connection: True, _LINGER)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _accept(self) -> None:
+        """Take connections until woken by `stop`."""
+        with self._waker, self._listener, selectors.DefaultSelector() as selector:
+            self._listener.setblocking(False)
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._waker, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                selector.select()
+                try:
+                    sock, address = self._listener.accept()
+                except (BlockingIOError, ConnectionError):
+                    continue
+                except OSError as error:  # out of descriptors: wait for some to be closed
+                    _log.error("cannot take a connection: %s", error)
+                    self._stopping.wait(0.1)
+                    continue
+                self._begin(sock, f"{address[0]}:{address[1]}")
+
+    def _begin(self, sock: socket.socket, peer: str) -> None:
+        """Give a connection its thread, or turn it away."""
+        with self._lock:
+            if len(self._connections) < self._max_connections:
+                connection = _Connection(sock, self._converse(peer), self._idle_timeout)
+                self._connections.add(connection)
+                connection.start(self._stopping, self._forget)
+                return
+        with sock, contextlib.suppress(OSError):
+            sock.setblocking(False)
+            sock.send(self._full)
+
+    def _forget(self, connection: _Connection) -> None:
+        with self._lock:
+            self._connections.discard(connection)
+
+    def _interrupt(self, which: Callable[[_Connection], bool], seconds: float) -> None:
+        """Interrupt some of the connections, and give all of them time to end."""
+        with self._lock:
+            connections = list(self._connections)
+        for connection in filter(which, connections):
+            connection.interrupt()
+        deadline = time.monotonic() + seconds
+        for connection in connections:
+            connection.join(max(0.0, deadline - time.monotonic()))
+
+
+class _Connection:
+    """One connection of a server: a socket, a conversation, and the thread that drives them."""
+
+    def __init__(
+        self, sock: socket.socket, conversation: Conversation, idle_timeout: float
+    ) -> None:
+        self._sock = sock
+        self._conversation = conversation
+        self._idle_timeout = idle_timeout
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether mail is in hand."""
+        return self._conversation.in_transaction
+
+    def start(self, stopping: threading.Event, ended: Callable[[_Connection], object]) -> None:
+        """Start the thread. stopping: set when the server stops; ended: called at the end."""
+        self._stopping, self._ended = stopping, ended
+        self._thread = threading.Thread(target=self._run, name="smtp821 connection", daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end."""
+        self._thread.join(seconds)
+
+    def interrupt(self) -> None:
+        """Wake the thread up if it waits for the peer: nothing more is read."""
+        with contextlib.suppress(OSError):  # the connection may just have ended
+            self._sock.shutdown(socket.SHUT_RD)
+
+    def _run(self) -> None:
+        try:
+            with self._sock:
+                self._sock.settimeout(self._idle_timeout)
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _converse(self._sock, self._conversation, self._stopping)
+        except OSError as error:
+            _log.info("%s: %s", self._conversation.handler.peer, error)
+        finally:
+            self._ended(self)
+
+
+def _converse(sock: socket.socket, conversation: Conversation, stopping: threading.Event) -> None:
+    """Drive a conversation to its end, over a socket with a timeout. Raises OSError."""
+    try:
+        while True:
+            pause = conversation.advance()
+            if isinstance(pause, Awaitable):
+                conversation.fail(TypeError("async methods need smtp821.asyncio or smtp821.trio"))
+                continue
+            if data := conversation.data_to_send():
+                sock.sendall(data)
+            if isinstance(pause, Closed):
+                return _close_gently(sock)
+            if isinstance(pause, Turned):
+                with Client._turned(sock, conversation.receiver.turned()) as client:
+                    conversation.handler.turned(client)
+                return None
+            if stopping.is_set() and not conversation.in_transaction:
+                conversation.shutdown()
+                continue
+            try:
+                data = sock.recv(_READ)
+            except TimeoutError:
+                conversation.shutdown("Idle for too long, closing transmission channel")
+                continue
+            if not data and stopping.is_set():
+                conversation.shutdown()
+            else:
+                conversation.receive_data(data)
+    finally:
+        conversation.lost()
+        conversation.advance()
+
+
+def _close_gently(sock: socket.socket) -> None:
+    """Let the peer read the last reply: a close with input unread would take it back."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + _LINGER
+        while (left := deadline - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(_READ):
+                return
+
+
+class Client:
+    """A session with a server, in the role of the sender; one command at a time.
+
+    host, port: the server.
+    helo: the name of this host for HELO; left out, what the system says, or else its address.
+    dialect: what may be sent.
+    timeout: seconds to wait for anything.
+    transcript: takes the text of every line that is said, if given.
+
+    As a context manager it opens the session (greeting, HELO) and closes it (QUIT). Whatever
+    goes wrong in the middle of a command closes the connection, so that no command can get the
+    reply to another; after that every method raises SessionLost.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 25,
+        *,
+        helo: str | None = None,
+        dialect: Dialect = RFC821,
+        timeout: float = 300.0,
+        transcript: Callable[[str], object] | None = None,
+    ) -> None:
+        self._address = host, port
+        self._helo = helo and Domain(helo).text
+        self._timeout = timeout
+        self._transcript = transcript and Transcript(transcript)
+        self._sender = Sender(dialect)
+        self._sock: socket.socket | None = None
+        self.greeting: Reply | None = None
+        """The reply that opened the session; None before."""
+
+    @classmethod
+    def _turned(cls, sock: socket.socket, sender: Sender) -> Self:
+        """A client over a connection whose roles were exchanged (3.8)."""
+        client = cls()
+        client._sock, client._sender = sock, sender
+        return client
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Connect, wait for the greeting, and say HELO (3.5).
+
+        Raises SessionRefused with the reply if the answer is no, SessionLost or
+        RemoteProtocolError if the other side does not hold the session, OSError if there is none.
+        """
+        if self._sock is None:
+            self._sock = socket.create_connection(self._address, self._timeout)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.greeting = self._reply()
+        reply = self.greeting
+        if reply.severity is Severity.COMPLETED:
+            reply = self.command(Helo(self._helo or _own_name(self._sock)))
+        if reply.severity is not Severity.COMPLETED:
+            self.close()
+            raise SessionRefused(reply)
+
+    def close(self) -> None:
+        """Say QUIT where that is possible, and close the connection; it never raises."""
+        if self._sock is not None:
+            with contextlib.suppress(SMTPError, OSError):
+                self.command(Quit())
+        self._abandon()
+
+    def command(self, command: Command) -> Reply:
+        """Send one command and give its reply, whatever it is.
+
+        Raises LocalProtocolError for a command that is not legal now, or at all (the session goes
+        on); RemoteProtocolError, SessionLost or OSError (the connection is closed).
+        """
+        self._connected()
+        self._sender.send(command)
+        return self._reply()
+
+    def data(self, message: Source) -> Reply:
+        """Send DATA and the message; gives the reply that decided.
+
+        Raises as `command` does, and LocalProtocolError for mail data that must not be sent, after
+        which the connection is closed: a message cannot be taken back once it has begun.
+        """
+        reply = self.command(Data())
+        if reply.severity is not Severity.INTERMEDIATE:
+            return reply
+        return self._message(Message(message))
+
+    def send(
+        self,
+        reverse_path: Path | str,
+        forward_paths: Iterable[Path | str],
+        message: Source,
+        *,
+        kind: Verb = Verb.MAIL,
+    ) -> Delivery:
+        """Send a message to its recipients; gives what became of each of them.
+
+        reverse_path, forward_paths: Paths, or their texts with brackets.
+        message: bytes, a binary file, or chunks of bytes; it is never read whole.
+        kind: MAIL, or SEND, SOML, SAML (3.4).
+        Raises LocalProtocolError for what must not be sent; what the other side does, a lost
+        connection included, is in the result.
+        """
+        source = Message(message)
+        plan = deliver(
+            reverse_path,
+            forward_paths,
+            kind=kind,
+            per_transaction=self._sender.dialect.limits.recipients,
+            repeatable=source.repeatable,
+        )
+        try:
+            step = next(plan)
+            while True:
+                try:
+                    reply = self._message(source) if step is MESSAGE else self.command(step)
+                except (SMTPError, OSError) as error:
+                    step = plan.throw(error)
+                else:
+                    step = plan.send(reply)
+        except StopIteration as done:
+            delivery: Delivery = done.value
+            return delivery
+
+    def turn(self, handler: Handler, domain: str) -> Reply:
+        """Ask to exchange the roles; if the answer is 250, receive until the other side quits.
+
+        handler: answers as in a server; domain: the name of this host (3.8).
+        Raises as `command` does.
+        """
+        reply = self.command(Turn())
+        if self._sock is not None and reply.severity is Severity.COMPLETED:
+            conversation = Conversation(handler, self._sender.turned(domain), self._transcript)
+            with self._sock:
+                _converse(self._sock, conversation, threading.Event())
+            self._sock = None
+        return reply
+
+    def _message(self, message: Message) -> Reply:
+        """Send the mail data, which 354 has asked for, and wait for the reply."""
+        try:
+            self._stream(message)
+        except BaseException:
+            self._abandon()
+            raise
+        return self._reply()
+
+    def _stream(self, message: Message) -> None:
+        try:
+            for chunk in message.chunks():
+                self._sender.send_data(chunk)
+                self._flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._listen()  # raises what the other side said, if it said why
+            raise
+        self._listen()
+        self._sender.end_data()
+
+    def _reply(self) -> Reply:
+        """Wait for the one reply that is awaited; whatever else comes closes the connection."""
+        try:
+            while not isinstance(event := self._sender.next_event(), Replied):
+                if isinstance(event, Closed):
+                    raise SessionLost("the other side closed the connection", event.awaiting)
+                self._flush()
+                self._sender.receive_data(self._read())
+            if not isinstance(self._sender.next_event(), (Pause, Turned)):
+                self._abandon()
+            return event.reply
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _listen(self) -> None:
+        """Look whether the other side has spoken out of turn, before the message is confirmed."""
+        sock = self._connected()
+        sock.setblocking(False)
+        try:
+            self._sender.receive_data(self._read())
+        except BlockingIOError:
+            return
+        finally:
+            sock.settimeout(self._timeout)
+        event = self._sender.next_event()
+        said = f": {event.reply}" if isinstance(event, Replied) else ""
+        raise SessionLost(f"the other side closed the connection{said}", Verb.END_OF_DATA)
+
+    def _connected(self) -> socket.socket:
+        if self._sock is None:
+            raise SessionLost("there is no connection")
+        return self._sock
+
+    def _flush(self) -> None:
+        if data := self._sender.data_to_send():
+            if self._transcript:
+                self._transcript.sender(data)
+            self._connected().sendall(data)
+
+    def _read(self) -> bytes:
+        data = self._connected().recv(_READ)
+        if self._transcript:
+            self._transcript.receiver(data)
+        return data
+
+    def _abandon(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+
+def _own_name(sock: socket.socket) -> str:
+    """The name of this host, or where that is no domain its address (4.1.2 <dotnum>)."""
+    for name in (socket.getfqdn(), f"[{sock.getsockname()[0]}]"):
+        with contextlib.suppress(LocalProtocolError):
+            return Domain(name).text
+    return "localhost"
