@@ -4,6 +4,8 @@ Receiver and Sender turn bytes into events and replies or commands into bytes; t
 `smtp821.sockets` and its like drive them over a network. See README.md.
 """
 
+from .delivery import Delivery, RecipientResult, SessionLost, SessionRefused, Status
+from .handler import Handler
 from .protocol.commands import (
     COMMANDS,
     Command,
@@ -128,6 +130,11 @@ __all__ = [
     "ORDER",
     "ORDINARY",
     "TRANSITIONS",
+    # applications: what answers, and what became of a message
+    "Handler",
+    "Delivery",
+    "RecipientResult",
+    "Status",
     # transparency alone
     "DotDecoder",
     "DotEncoder",
@@ -136,4 +143,6 @@ __all__ = [
     "ProtocolError",
     "LocalProtocolError",
     "RemoteProtocolError",
+    "SessionLost",
+    "SessionRefused",
 ]

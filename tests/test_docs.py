@@ -1,0 +1,47 @@
+"""The documentation is current: what is generated, what it names, and what it tells to run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+
+
+def test_tables_page_is_current() -> None:
+    """docs/tables.md is what docs/generate.py makes of the tables today."""
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    assert (ROOT / "docs" / "tables.md").read_text(encoding="utf-8") == generate["page"]()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link of a page leads to a file that is there."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_notes_cover_every_ambiguity() -> None:
+    """docs/rfc821-notes.md has a row for each of AMB-01 to AMB-60, and the code cites no other."""
+    notes = (ROOT / "docs" / "rfc821-notes.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| (AMB-\d\d) \|", notes, re.MULTILINE))
+    assert rows == {f"AMB-{number:02}" for number in range(1, 61)}
+    sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "smtp821").rglob("*.py"))
+    assert set(re.findall(r"AMB-\d\d", sources)) <= rows
+
+
+def test_examples_in_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python blocks of README.md run, in order, and print what the README says."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    printed = re.findall(r"```text\n(.*?)```", readme, re.DOTALL)
+    assert len(blocks) == 3
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert capsys.readouterr().out.startswith(printed[0])
