@@ -1,0 +1,696 @@
+"""What holds for all input, in any cut: the promises of the README, as properties."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from smtp821 import (
+    COMMANDS,
+    HTTP_WORDS,
+    NEED_COMMAND,
+    NEED_DATA,
+    NEED_REPLY,
+    ORDER,
+    RFC821,
+    RFC821_LENIENT,
+    Closed,
+    Code,
+    Command,
+    Connected,
+    Data,
+    Dialect,
+    DotDecoder,
+    DotEncoder,
+    EndOfData,
+    Event,
+    Helo,
+    Limits,
+    LocalProtocolError,
+    Mail,
+    MailData,
+    Noop,
+    Path,
+    Policy,
+    Quit,
+    Rcpt,
+    Receiver,
+    Rejected,
+    RemoteProtocolError,
+    Replied,
+    Reply,
+    Rset,
+    Sender,
+    State,
+    Turned,
+    Verb,
+)
+from smtp821.protocol.grammar import STRICT
+
+from . import strategies as given_by
+from .driving import (
+    EVERYTHING,
+    HOST,
+    Answer,
+    accept,
+    joined,
+    legal_reply,
+    mail_data,
+    pull,
+    receiver_in,
+    refuse_every,
+    sender_in,
+    serve,
+    split_replies,
+)
+
+FREE = attrs.evolve(
+    RFC821,
+    name="everything passes",
+    eight_bit=Policy.PASS,
+    line_feeds=Policy.PASS,
+    limits=Limits(text_line=None),
+)
+DIALECTS = {
+    "strict": RFC821,
+    "lenient": RFC821_LENIENT,
+    "everything": EVERYTHING,
+    "free": FREE,
+    "clean": attrs.evolve(RFC821, bare_newlines=Policy.REFUSE, eight_bit=Policy.REFUSE),
+    "small": attrs.evolve(RFC821, eight_bit=Policy.PASS, limits=Limits(message=12)),
+    "small and clean": attrs.evolve(
+        RFC821, bare_newlines=Policy.REFUSE, limits=Limits(message=20, recipients=1)
+    ),
+    "impatient": attrs.evolve(RFC821, limits=Limits(errors=2), foreign_words=HTTP_WORDS),
+}
+
+
+def closing_at(n: int) -> Answer:
+    """Accept, but say 421 instead of the n-th reply."""
+    left = itertools.count(n, -1)
+
+    def answer(receiver: Receiver) -> None:
+        if next(left) == 1:
+            receiver.shutdown()
+        else:
+            accept(receiver)
+
+    return answer
+
+
+ANSWERS: st.SearchStrategy[Callable[[], Answer]] = st.one_of(
+    st.just(lambda: accept),
+    st.integers(2, 6).map(lambda n: lambda: refuse_every(n)),
+    st.integers(2, 9).map(lambda n: lambda: closing_at(n)),
+)
+
+# --- any cut of the input -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@given(st.data(), given_by.client_streams, ANSWERS)
+def test_a_receiver_is_blind_to_the_cut(
+    name: str, data: st.DataObject, stream: bytes, answer: Callable[[], Answer]
+) -> None:
+    """4.1.1: a command ends at its CRLF, and nothing else about the bytes' arrival matters."""
+    dialect = DIALECTS[name]
+    batches = data.draw(given_by.chunkings(stream))
+    whole = serve(dialect, [[stream]] if stream else [], answer())
+    assert serve(dialect, batches, answer()) == whole
+
+
+@given(st.data(), st.sampled_from(list(State)), st.binary(max_size=200))
+def test_a_receiver_is_blind_to_the_cut_of_any_bytes(
+    data: st.DataObject, state: State, noise: bytes
+) -> None:
+    """The same for bytes that mean nothing, in every state that reads."""
+    assume(state in (State.INITIAL, State.READY, State.MAIL, State.RCPT, State.DATA))
+    seen = []
+    for batches in ([[noise]] if noise else [], data.draw(given_by.chunkings(noise))):
+        receiver = receiver_in(state, FREE)
+        events: list[Event] = []
+        for piece in itertools.chain(*batches, [b""]):
+            receiver.receive_data(piece)
+            events += pull(receiver) if receiver.state is not State.CLOSED else []
+        seen.append((joined(events), receiver.data_to_send(), receiver.state))
+    assert seen[0] == seen[1]
+
+
+Round = Sequence[Sequence[bytes]]
+Said = tuple[list[object], bytes, State, Verb | None]
+
+
+def converse(rounds: Iterable[Round], choices: Iterable[int], dialect: Dialect = RFC821) -> Said:
+    """A sender's session: all that happens, up to its end or an error.
+
+    rounds: what comes from the peer while the sender waits, in batches. choices: which of the
+    commands that are legal it sends.
+    """
+    sender = Sender(dialect)
+    seen: list[object] = []
+    try:
+        for event in happenings(sender, rounds, iter(choices)):
+            seen.append(event)
+            if isinstance(event, (Closed, Turned)):
+                break
+    except RemoteProtocolError as error:
+        seen.append(str(error))
+    return seen, sender.data_to_send(), sender.state, sender.awaiting
+
+
+def happenings(sender: Sender, rounds: Iterable[Round], choices: Iterator[int]) -> Iterator[object]:
+    """Every event; the sender says something, if it may, at the beginning of each round."""
+    for batches in rounds:
+        if sender.next_event() is NEED_COMMAND:
+            speak(sender, next(choices))
+        for batch in batches:
+            for piece in batch:
+                sender.receive_data(piece)
+            yield from listen(sender)
+    sender.receive_data(b"")
+    yield from listen(sender)
+
+
+def listen(sender: Sender) -> Iterator[object]:
+    """Every event that a sender has, up to the point where it pauses or is done."""
+    while (event := sender.next_event()) not in (NEED_COMMAND, NEED_DATA):
+        yield event
+        if isinstance(event, (Closed, Turned)):
+            break
+
+
+def speak(sender: Sender, choice: int) -> None:
+    """Send one of the legal commands, or a message where that is what is asked for."""
+    if sender.state is State.DATA:
+        sender.send_data(b".Hello\r\n")
+        sender.end_data()
+        return
+    legal = sorted(ORDER[sender.state])
+    examples: dict[Verb, Command] = {
+        Verb.HELO: Helo("USC-ISIF.ARPA"),
+        Verb.MAIL: Mail("<>"),
+        Verb.RCPT: Rcpt("<Jones@BBN-UNIX.ARPA>"),
+        Verb.DATA: Data(),
+        Verb.RSET: Rset(),
+        Verb.QUIT: Quit(),
+    }
+    onward = {State.INITIAL: Verb.HELO, State.READY: Verb.MAIL, State.MAIL: Verb.RCPT}
+    onward[State.RCPT] = Verb.DATA
+    verb = legal[choice % len(legal)] if choice % 3 == 0 else onward.get(sender.state, Verb.QUIT)
+    sender.send(examples.get(verb, Noop()))
+
+
+@given(
+    st.data(),
+    st.lists(given_by.reply_streams, max_size=8),
+    st.lists(st.integers(0, 30), min_size=9, max_size=9),
+)
+def test_a_sender_is_blind_to_the_cut(
+    data: st.DataObject, streams: list[bytes], choices: list[int]
+) -> None:
+    """4.2, 4.3: a reply is complete at its last CRLF; the same events, the same errors."""
+    streams = [b"220 BBN-UNIX.ARPA\r\n", *streams] if choices[0] % 4 else streams
+    whole: list[Round] = [[[stream]] if stream else [] for stream in streams]
+    cut: list[Round] = [data.draw(given_by.chunkings(stream)) for stream in streams]
+    choices *= 2
+    assert converse(cut, choices) == converse(whole, choices)
+
+
+# --- mail data, and its transparency ------------------------------------------------------------
+
+
+def by_the_line(wire: bytes) -> tuple[bytes, bytes] | None:
+    """4.5.2 to the letter: the mail data and what is behind its end, or None without an end."""
+    message = b""
+    lines = wire.split(b"\r\n")
+    for number, line in enumerate(lines[:-1]):
+        if line == b".":
+            return message, b"\r\n".join(lines[number + 1 :])
+        message += line.removeprefix(b".") + b"\r\n"
+    return None
+
+
+def decoded(parts: Iterable[bytes]) -> tuple[bytes, bytes] | None:
+    """The same by the decoder: what is not yet read when the end comes is behind it."""
+    decoder, message, parts = DotDecoder(), b"", iter(parts)
+    for part in parts:
+        message += decoder.decode(part)
+        if decoder.rest is not None:
+            return message, decoder.rest + b"".join(parts)
+    return None
+
+
+HAZARDS = [
+    b"".join(letters)
+    for size in range(7)
+    for letters in itertools.product((b"\r", b"\n", b".", b"x"), repeat=size)
+]
+
+
+def test_every_short_message_is_decoded_by_the_letter() -> None:
+    """4.5.2: all strings of up to six of CR, LF, dot and x, whole, in two parts, in octets."""
+    for hazard in HAZARDS:
+        wire = hazard + b"\r\n.\r\nNOOP\r\n"
+        expected = by_the_line(wire)
+        assert expected is not None
+        assert decoded([wire]) == expected, hazard
+        assert decoded(wire[at : at + 1] for at in range(len(wire))) == expected, hazard
+        for cut in range(1, len(hazard) + 5):
+            assert decoded([wire[:cut], wire[cut:]]) == expected, (hazard, cut)
+
+
+def test_every_short_message_comes_back() -> None:
+    """4.5.2: all of them once more, through an encoder and a decoder, in two parts."""
+    for hazard in HAZARDS:
+        expected = hazard if hazard.endswith(b"\r\n") or not hazard else hazard + b"\r\n"
+        for cut in range(len(hazard) + 1):
+            encoder = DotEncoder(Policy.PASS, Policy.PASS, None)
+            wire = encoder.encode(hazard[:cut]) + encoder.encode(hazard[cut:]) + encoder.end()
+            assert by_the_line(wire) == (expected, b""), (hazard, cut)
+
+
+@given(st.data(), given_by.mail_data, given_by.mail_data)
+def test_mail_data_is_decoded_by_the_letter(
+    data: st.DataObject, before: bytes, behind: bytes
+) -> None:
+    """4.5.2: any bytes, in any cut, mean what the RFC says of them line by line."""
+    wire = before + b"\r\n.\r\n" + behind
+    assert decoded(data.draw(given_by.pieces(wire))) == by_the_line(wire)
+
+
+@given(st.data(), given_by.mail_data, given_by.mail_data)
+def test_mail_data_never_splits_a_line_end(
+    data: st.DataObject, message: bytes, other: bytes
+) -> None:
+    """A MailData is no longer than its read and four octets, never empty, nor cut in a CRLF."""
+    receiver = receiver_in(State.DATA, FREE)
+    before = b""
+    for part in data.draw(given_by.pieces(message + other + b"\r\n")):
+        receiver.receive_data(part)
+        for event in pull(receiver):
+            if not isinstance(event, MailData):
+                return  # the end of the message is in the message: it is over
+            assert 0 < len(event.data) <= len(part) + 4
+            assert not (before.endswith(b"\r") and event.data.startswith(b"\n"))
+            before = event.data
+
+
+@given(st.data(), given_by.mail_data)
+def test_a_message_comes_out_as_it_went_in(data: st.DataObject, message: bytes) -> None:
+    """4.5.2, AMB-37: any bytes through both roles, cut anywhere on both sides."""
+    sender, receiver = sender_in(State.DATA, FREE), receiver_in(State.DATA, FREE)
+    for part in data.draw(given_by.pieces(message)):
+        sender.send_data(part)
+    sender.end_data()
+    events: list[Event] = []
+    for part in data.draw(given_by.pieces(sender.data_to_send())):
+        assert not any(isinstance(event, EndOfData) for event in events)
+        receiver.receive_data(part)
+        events += pull(receiver)
+    expected = message if message.endswith(b"\r\n") or not message else message + b"\r\n"
+    assert mail_data(events) == expected
+    assert isinstance(events[-1], EndOfData)
+    assert events[-1].size == len(expected)
+    assert events[-1].eight_bit is not expected.isascii()
+
+
+@given(st.data(), given_by.mail_data)
+def test_what_a_careful_sender_sends_is_clean(data: st.DataObject, message: bytes) -> None:
+    """4.5.2, 4.5.3, AMB-36: seven bits, lines in CRLF of 1000 octets; or nothing, and an error."""
+    sender = sender_in(State.DATA)
+    before = b""
+    for part in data.draw(given_by.pieces(message)):
+        try:
+            sender.send_data(part)
+        except LocalProtocolError:
+            assert not message.isascii() or b"\r" in message or len(message) > 998
+            assert sender.state is State.DATA
+            assert sender.awaiting is None
+            break
+        before += part
+    wire = sender.data_to_send()
+    assert wire.isascii()
+    assert b"\r" not in wire.replace(b"\r\n", b"")
+    assert b"\n" not in wire.replace(b"\r\n", b"")
+    assert all(len(line.removeprefix(b".")) <= 998 for line in wire.split(b"\r\n"))
+    received = DotDecoder().decode(wire + b"\r\n")
+    sent = before.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    assert (sent + b"\r\n").startswith(received)
+    assert len(received) >= len(sent) - 2
+
+
+# --- never another exception --------------------------------------------------------------------
+
+
+@given(st.one_of(st.binary(max_size=300), given_by.client_streams), st.sampled_from(list(DIALECTS)))
+def test_nothing_that_comes_makes_a_receiver_raise(stream: bytes, name: str) -> None:
+    """4.2: whatever a peer sends is an event, and each of these but mail data has its reply."""
+    session = serve(DIALECTS[name], [[stream]] if stream else [])
+    assert isinstance(session.events[-1], (Closed, Turned))
+    assert session.reply_owed is None
+
+
+@given(
+    st.lists(st.one_of(st.binary(max_size=80), given_by.reply_streams), max_size=6),
+    st.lists(st.integers(0, 30), min_size=8, max_size=8),
+)
+def test_a_sender_raises_nothing_but_a_protocol_error(
+    streams: list[bytes], choices: list[int]
+) -> None:
+    """4.2, 4.3: whatever a peer sends is an event, or RemoteProtocolError."""
+    rounds: list[Round] = [[[stream]] if stream else [] for stream in (b"220 x\r\n", *streams)]
+    seen, _, state, awaiting = converse(rounds, choices)
+    assert all(isinstance(event, (Replied, Turned)) for event in seen[:-1])
+    assert isinstance(seen[-1], (Closed, Turned, str))
+    assert state is State.CLOSED or awaiting is None
+
+
+@given(st.binary(max_size=80))
+def test_a_broken_channel_stays_broken(noise: bytes) -> None:
+    """After a RemoteProtocolError the same is raised for ever, and no command may be sent."""
+    sender = Sender()
+    sender.receive_data(b"2O0 ready\r\n" + noise)
+    with pytest.raises(RemoteProtocolError) as first:
+        sender.next_event()
+    with pytest.raises(RemoteProtocolError) as second:
+        sender.next_event()
+    assert str(first.value) == str(second.value)
+    with pytest.raises(LocalProtocolError):
+        sender.send(Quit())
+    assert sender.data_to_send() == b""
+
+
+# --- one reply to each command ------------------------------------------------------------------
+
+OWED_A_REPLY = (Command, Connected, EndOfData, Rejected)
+
+
+@given(given_by.client_streams, ANSWERS, st.sampled_from(list(DIALECTS)))
+def test_each_command_has_one_reply(stream: bytes, answer: Callable[[], Answer], name: str) -> None:
+    """4.2: the greeting, and then exactly one reply for each command and each message."""
+    session = serve(DIALECTS[name], [[stream]] if stream else [], answer())
+    owed = [event for event in session.events if isinstance(event, OWED_A_REPLY)]
+    assert len(split_replies(session.output)) == len(owed)
+
+
+@given(given_by.client_streams, st.sampled_from([RFC821, RFC821_LENIENT, EVERYTHING]))
+def test_each_line_has_one_reply(stream: bytes, dialect: Dialect) -> None:
+    """4.2: where DATA, QUIT and TURN are refused, so that all lines are commands, they count."""
+    refusals = {Verb.DATA: 451, Verb.QUIT: 500, Verb.TURN: 502}
+
+    def answer(receiver: Receiver) -> None:
+        assert receiver.reply_owed is not None
+        if receiver.reply_owed in refusals:
+            receiver.reply(refusals[receiver.reply_owed])
+        else:
+            accept(receiver)
+
+    session = serve(dialect, [[stream]] if stream else [], answer)
+    assert len(split_replies(session.output)) == 1 + stream.count(b"\r\n")
+
+
+# --- nothing but SMTP is written ----------------------------------------------------------------
+
+
+def safe(text: str) -> str:
+    """What should be left of a text in a reply: a "?" for whatever is not printable ASCII."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
+
+
+@given(
+    st.sampled_from(Code),
+    st.lists(given_by.any_text, min_size=1, max_size=4),
+    st.sampled_from([RFC821, RFC821_LENIENT]),
+)
+def test_a_reply_is_one_reply_whatever_its_text(
+    code: Code, texts: list[str], dialect: Dialect
+) -> None:
+    """4.2, 4.5.3, Appendix E: printable ASCII in lines of 512, and one code for them all."""
+    wire = Reply(code, texts).to_bytes(dialect.limits)
+    (reply,) = split_replies(wire)
+    assert reply == wire
+    assert int(wire[:3]) == code
+    written = "".join(line[4:] for line in wire.decode("ascii").split("\r\n"))
+    lines = "".join("".join(texts).replace("\r", "").split("\n"))
+    assert written == safe(lines)
+
+
+@given(given_by.client_streams, st.lists(given_by.any_text, min_size=1, max_size=3), st.booleans())
+def test_a_receiver_writes_replies_whatever_the_application_says(
+    stream: bytes, texts: list[str], in_the_end: bool
+) -> None:
+    """4.2: the whole output is legal replies, one for each event that is owed one."""
+    receiver = Receiver(HOST, EVERYTHING)
+    receiver.receive_data(b"HELO x\r\nMAIL FROM:<>\r\n" + stream)
+    events = pull(receiver, lambda receiver: receiver.accept(*texts))
+    if in_the_end and receiver.state not in (State.CLOSED, State.TURNED):
+        receiver.shutdown(*texts)
+        events.append(Connected())  # in the place of what is answered unasked
+    replies = split_replies(receiver.data_to_send())
+    assert len(replies) == sum(isinstance(event, OWED_A_REPLY) for event in events)
+
+
+@given(given_by.reply_values, st.sampled_from(Verb))
+def test_a_reply_that_is_written_is_read_again(reply: Reply, verb: Verb) -> None:
+    """4.2, Appendix E: code and text come through, line by line."""
+    sender = Sender()
+    sender.receive_data(reply.to_bytes(RFC821.limits))
+    if reply.code == Code.START_MAIL_INPUT:
+        with pytest.raises(RemoteProtocolError):
+            sender.next_event()
+    else:
+        assert sender.next_event() == Replied(Verb.CONNECT, reply)
+
+
+WHERE = {
+    Verb.HELO: State.INITIAL,
+    Verb.RCPT: State.MAIL,
+    Verb.DATA: State.RCPT,
+}
+
+
+def at_its_place(verb: Verb) -> Sender:
+    """A Sender that may send a command."""
+    return sender_in(WHERE.get(verb, State.READY), EVERYTHING)
+
+
+WITH_ARGUMENT: list[Any] = [cls for cls in COMMANDS if attrs.fields(cls)]
+
+
+@pytest.mark.parametrize("cls", WITH_ARGUMENT)
+@given(given_by.any_text)
+def test_no_text_makes_more_than_one_line(cls: Any, text: str) -> None:
+    """4.1.2: the argument makes a line of the strict grammar, or is refused at the door."""
+    for argument in (text, f"<{text}>", f"<{text}@x>", f'<"{text}"@x>'):
+        try:
+            command = cls(argument)
+        except LocalProtocolError:
+            continue
+        written_or_refused(command)
+
+
+@pytest.mark.parametrize("cls", WITH_ARGUMENT)
+@given(given_by.any_text)
+def test_no_forged_value_makes_more_than_one_line(cls: Any, text: str) -> None:
+    """4.1.2: a value that was never checked is read, before it is sent, as a receiver would."""
+    for argument in (text, f"<{text}@x>"):
+        forged = cls.__new__(cls)
+        object.__setattr__(forged, attrs.fields(cls)[0].name, argument)
+        written_or_refused(forged)
+
+
+def written_or_refused(command: Command) -> None:
+    """Check that a command goes out as one strict line of its verb, or leaves all as it was."""
+    sender = at_its_place(command.verb)
+    before = sender.state
+    try:
+        sender.send(command)
+    except LocalProtocolError:
+        assert sender.data_to_send() == b""
+        assert sender.awaiting is None
+        assert sender.state is before
+        assert sender.next_event() is NEED_COMMAND
+        return
+    line = sender.data_to_send()
+    assert len(line) <= 512
+    assert line.count(b"\r") == line.count(b"\n") == 1
+    assert STRICT.pattern(f"command:{command.verb}").fullmatch(line.decode("ascii"))
+    assert sender.awaiting is command.verb
+
+
+# --- values, lines, and values again ------------------------------------------------------------
+
+
+def read(line: bytes, verb: Verb, dialect: Dialect) -> object:
+    """What a Receiver that may be told so makes of a line."""
+    state = State.READY if verb is Verb.HELO else WHERE.get(verb, State.READY)
+    receiver = receiver_in(state, dialect)
+    receiver.receive_data(line)
+    return receiver.next_event()
+
+
+@given(given_by.commands, st.sampled_from([EVERYTHING, RFC821_LENIENT.offering(Verb)]))
+def test_a_command_reads_back_as_itself(command: Command, dialect: Dialect) -> None:
+    """2, 4.1.2: what goes out comes in: the same value, and the same text byte for byte."""
+    event = read(bytes(command), command.verb, dialect)
+    assert event == command
+    assert type(event) is type(command)
+    assert str(event) == str(command)
+
+
+@given(given_by.commands)
+def test_a_command_goes_out_as_it_is_printed(command: Command) -> None:
+    """4.1.1: `bytes` of a command is what a Sender writes."""
+    sender = at_its_place(command.verb)
+    sender.send(command)
+    assert sender.data_to_send() == bytes(command)
+
+
+@given(given_by.valid_lines)
+def test_a_valid_line_is_a_command_in_strict_and_lenient(line: bytes) -> None:
+    """4.1.2: leniency adds readings, and changes none."""
+    verb = Verb(line[:4].decode("ascii").upper())
+    event = read(line, verb, EVERYTHING)
+    assert isinstance(event, Command)
+    assert read(line, verb, RFC821_LENIENT.offering(Verb)) == event
+
+
+@given(given_by.paths)
+def test_a_path_is_its_parts(path: Path) -> None:
+    """3.6: the route and the mailbox, put together again, are the path as it was written."""
+    assert path.mailbox is not None
+    assert str(Path.of(path.mailbox, *path.route)) == str(path)
+
+
+# --- both roles at once -------------------------------------------------------------------------
+
+
+class Linked(RuleBasedStateMachine):
+    """A Sender and a Receiver that hear all that the other says, and what both are sure of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begin()
+
+    def begin(self) -> None:
+        """A new connection."""
+        self.sender, self.receiver = Sender(EVERYTHING), Receiver(HOST, EVERYTHING)
+        self.sent = self.received = b""
+
+    @precondition(lambda self: self.receiver.state in (State.CLOSED, State.TURNED))
+    @rule()
+    def go_on(self) -> None:
+        """Begin again where the session is over, in the other roles where they were turned."""
+        if self.receiver.state is State.CLOSED:
+            self.begin()
+        else:
+            assert isinstance(self.receiver.next_event(), Turned)
+            assert isinstance(self.sender.next_event(), Turned)
+            self.sender, self.receiver = self.receiver.turned(), self.sender.turned(HOST)
+
+    @precondition(lambda self: self.sender.next_event() is NEED_COMMAND)
+    @rule(command=given_by.commands)
+    def say(self, command: Command) -> None:
+        """Send a command, if it is legal."""
+        if command.verb not in ORDER[self.sender.state]:
+            with pytest.raises(LocalProtocolError):
+                self.sender.send(command)
+            assert self.sender.data_to_send() == b""
+            return
+        self.sender.send(command)
+        self.receiver.receive_data(self.sender.data_to_send())
+        event = self.receiver.next_event()
+        if not isinstance(event, Rejected):
+            assert event == command
+            assert self.receiver.reply_owed is command.verb
+
+    @precondition(lambda self: self.sender.next_event() is NEED_COMMAND)
+    @rule(data=st.data())
+    def say_what_comes_next(self, data: st.DataObject) -> None:
+        """Send a command that leads on, as most do."""
+        onward: dict[State, st.SearchStrategy[Command]] = {
+            State.INITIAL: given_by.domains.map(Helo),
+            State.READY: given_by.reverse_paths.map(Mail),
+            State.MAIL: given_by.forward_paths.map(Rcpt),
+            State.RCPT: st.one_of(st.just(Data()), given_by.forward_paths.map(Rcpt)),
+            State.REFUSED: st.just(Quit()),
+        }
+        if self.sender.state is not State.DATA:
+            self.say(data.draw(onward[self.sender.state]))
+
+    @precondition(lambda self: self.sender.state is State.DATA and self.sender.awaiting is None)
+    @rule(data=st.data(), end=st.booleans())
+    def send_mail_data(self, data: st.DataObject, end: bool) -> None:
+        """Send a line of the message, or the last one."""
+        message = data.draw(st.sampled_from([b".\r\n", b"..x\r\n", b"Hello\r\n", b".", b"\n"]))
+        self.sender.send_data(message)
+        self.sent += message
+        if end:
+            self.sender.end_data()
+        self.receiver.receive_data(self.sender.data_to_send())
+        while isinstance(event := self.receiver.next_event(), MailData):
+            self.received += event.data
+        if end:
+            assert isinstance(event, EndOfData)
+            assert event.envelope == self.sender.envelope
+            sent = self.sent.replace(b"\r\n", b"\n").removesuffix(b"\n") + b"\n"
+            assert self.received == sent.replace(b"\n", b"\r\n")
+            self.sent = self.received = b""
+
+    @precondition(lambda self: self.receiver.next_event() is NEED_REPLY or self.opening)
+    @rule(data=st.data(), refused=st.integers(0, 2))
+    def answer(self, data: st.DataObject, refused: int) -> None:
+        """Reply with a success, or with any legal code."""
+        self.receiver.next_event()
+        verb = self.receiver.reply_owed
+        assert verb is not None
+        if refused == 0:
+            code = data.draw(st.sampled_from(sorted(EVERYTHING.codes[verb])))
+            self.receiver.reply(legal_reply(code))
+        else:
+            accept(self.receiver)
+        self.listen()
+
+    @precondition(lambda self: self.receiver.state is not State.CLOSED)
+    @precondition(lambda self: self.receiver.state is not State.TURNED)
+    @rule(chance=st.integers(0, 7))
+    def shut_down(self, chance: int) -> None:
+        """Close with 421, sometimes, at whatever time."""
+        if chance == 0:
+            self.receiver.shutdown()
+            self.listen()
+
+    @property
+    def opening(self) -> bool:
+        """Whether the greeting is still to come."""
+        return bool(self.receiver.state is State.OPENING)
+
+    def listen(self) -> None:
+        """Have the Sender read what the Receiver said."""
+        self.sender.receive_data(self.receiver.data_to_send())
+        assert isinstance(self.sender.next_event(), Replied)
+
+    @invariant()
+    def agree(self) -> None:
+        """4.3, 4.4: where nothing is in flight, both know the same."""
+        self.heard()
+        if self.sender.awaiting is None:
+            assert self.sender.state is self.receiver.state
+            assert self.sender.envelope == self.receiver.envelope
+            assert self.receiver.reply_owed is None
+
+    def heard(self) -> None:
+        """Bring what the Receiver answered of itself to the Sender."""
+        if said := self.receiver.data_to_send():
+            self.sender.receive_data(said)
+            assert isinstance(self.sender.next_event(), Replied)
+
+
+TestLinked = Linked.TestCase
