@@ -96,11 +96,12 @@ class Receiver(Channel):
         owed = self._owed
         if owed is None:
             raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
-        reply = code if isinstance(code, Reply) else Reply(code, lines)
+        number = code.code if isinstance(code, Reply) else code
         legal = self.dialect.codes[owed.verb]
-        if reply.code not in legal:
+        if number not in legal:
             codes = ", ".join(map(str, sorted(legal)))
-            raise LocalProtocolError(f"{reply.code} is no reply to {owed.verb}; {codes} are (4.3)")
+            raise LocalProtocolError(f"{number} is no reply to {owed.verb}; {codes} are (4.3)")
+        reply = code if isinstance(code, Reply) else Reply(code, lines)
         if reply.code in _FORWARD_CODES and reply.forward_path is None:
             raise LocalProtocolError(f"{reply.code} carries a path: Reply.forward(...) (3.2)")
         self._answer(owed.verb, reply, owed if isinstance(owed, Command) else None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .channel import Channel
-from .commands import Command, Rcpt, Verb
+from .commands import COMMANDS, Command, Rcpt, Verb
 from .dialect import RFC821, Dialect
 from .dots import DotEncoder
 from .errors import LocalProtocolError, RemoteProtocolError
@@ -102,10 +102,12 @@ class Sender(Channel):
         domain: the name of this host. Raises LocalProtocolError unless TURN was accepted,
         RemoteProtocolError where the peer has spoken before its time.
         """
-        if self._replies:
-            raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
+        if self._failure is not None:
+            raise self._failure
         if self.state is not State.TURNED:
             raise LocalProtocolError("the roles are exchanged once TURN is answered 250 (3.8)")
+        if self._replies:
+            raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
         from .receiver import Receiver  # here, for each of the two roles makes the other
 
         return Receiver(domain, self.dialect)
@@ -163,7 +165,7 @@ class Sender(Channel):
 
     def _line(self, command: Command) -> bytes:
         """The line of a command, once it has been read as a receiver would read it."""
-        if not isinstance(command, Command):
+        if not isinstance(command, COMMANDS):
             raise LocalProtocolError(f"{command!a} is no command; Mail(...) and the like are")
         text, limits = str(command), self.dialect.limits
         if not (text.isascii() and text.isprintable()):
