@@ -27,6 +27,7 @@ from .events import (
     Rejected,
     Turned,
 )
+from .limits import Limits
 from .paths import Domain
 from .replies import Code, Reply
 from .sender import Sender
@@ -86,7 +87,7 @@ class Receiver(Channel):
         return _READERS.get(self._session.state, Receiver._next_command)(self)
 
     def reply(self, code: int | Reply, *lines: str) -> None:
-        """Give the reply that is owed; 421 may be given at any time, and closes (4.2.1).
+        """Give the reply that is owed; 421 closes, and `shutdown` says it unasked (4.2.1).
 
         code: a Reply, or a code and its lines of text; without lines, the standard text.
         220, 221, 421, and 250 to HELO are made to begin with this host's name.
@@ -104,7 +105,7 @@ class Receiver(Channel):
         reply = code if isinstance(code, Reply) else Reply(code, lines)
         if reply.code in _FORWARD_CODES and reply.forward_path is None:
             raise LocalProtocolError(f"{reply.code} carries a path: Reply.forward(...) (3.2)")
-        self._answer(owed.verb, reply, owed if isinstance(owed, Command) else None)
+        self._answer(owed.verb, reply, owed)
 
     def accept(self, *lines: str) -> None:
         """Give the ordinary reply: 250, or 220, 354, 214, 221 where that is the success (4.3).
@@ -115,14 +116,12 @@ class Receiver(Channel):
         owed = self._owed
         if owed is None:
             raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
-        if not lines:
-            if owed.verb in (Verb.VRFY, Verb.EXPN):
-                raise LocalProtocolError(f"{owed.verb} succeeds with mailboxes: reply(250, ...)")
-            if owed.verb is Verb.HELO:
-                lines = (self.domain.text,)
-            elif owed.verb is Verb.HELP:
-                lines = (f"Commands: {' '.join(self._offered())}",)
-        self.reply(ORDINARY[owed.verb], *lines)
+        verb = owed.verb
+        code, wire = ORDINARY[verb], None if lines else _PLAIN.get(verb)
+        if wire is not None and code in self.dialect.codes[verb]:
+            self._settle(verb, code, wire, owed)
+        else:
+            self.reply(code, *(lines or self._ordinary_text(verb)))
 
     def shutdown(self, *lines: str) -> None:
         """Say 421 and close, whether or not a reply is owed (4.2.1).
@@ -241,8 +240,15 @@ class Receiver(Channel):
 
     # Answering.
 
-    def _offered(self) -> list[str]:
-        return [s.verb for s in self.dialect.syntaxes.values() if s.verb not in self.dialect.off]
+    def _ordinary_text(self, verb: Verb) -> tuple[str, ...]:
+        if verb in (Verb.VRFY, Verb.EXPN):
+            raise LocalProtocolError(f"{verb} succeeds with mailboxes: reply(250, ...) (3.3)")
+        if verb is Verb.HELO:
+            return (self.domain.text,)
+        if verb is Verb.HELP:
+            words = (syntax.verb for syntax in self.dialect.syntaxes.values())
+            return ("Commands: " + " ".join(w for w in words if w not in self.dialect.off),)
+        return ()
 
     def _reject(self, verb: Verb | None, line: bytes, reply: Reply) -> Rejected:
         """Answer without the application; one error too many is answered 421 (AMB-59)."""
@@ -253,15 +259,19 @@ class Receiver(Channel):
         self._answer(verb, reply)
         return Rejected(reply, verb, line)
 
-    def _answer(self, verb: Verb | None, reply: Reply, command: Command | None = None) -> None:
+    def _answer(self, verb: Verb | None, reply: Reply, owed: object = None) -> None:
         """Write a reply, and let it have its effect; verb: what is answered, if it has a name."""
+        wire = self._named(verb, reply).to_bytes(self.dialect.limits)
+        self._settle(verb, reply.code, wire, owed)
+
+    def _settle(self, verb: Verb | None, code: int, wire: bytes, owed: object) -> None:
         self._owed = None
-        self._output.append(self._named(verb, reply).to_bytes(self.dialect.limits))
-        if reply.code == Code.NOT_AVAILABLE:
+        self._output.append(wire)
+        if code == Code.NOT_AVAILABLE:
             self._session.close()
         elif verb is not None:
-            self._session.advance(verb, reply.code, command)
-            if self.state is State.DATA:
+            self._session.advance(verb, code, owed)
+            if verb is Verb.DATA:
                 self._size, self._eight_bit, self._refusal = 0, False, None
 
     def _named(self, verb: Verb | None, reply: Reply) -> Reply:
@@ -273,6 +283,13 @@ class Receiver(Channel):
             return reply
         return Reply(reply.code, (f"{self.domain} {first}", *others))
 
+
+# The ordinary replies whose text is the same for every host, as they go over the channel.
+_PLAIN: Mapping[Verb, bytes] = {
+    verb: Reply(code).to_bytes(Limits())
+    for verb, code in ORDINARY.items()
+    if code in (Code.OKAY, Code.START_MAIL_INPUT) and verb not in (Verb.HELO, Verb.VRFY, Verb.EXPN)
+}
 
 _READERS: Mapping[State, Callable[[Receiver], Event | Pause]] = {
     State.OPENING: Receiver._open,

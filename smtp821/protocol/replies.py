@@ -104,6 +104,11 @@ _PATH = re.compile(r"(?<!\\)" + STRICT.expand("{path}"))
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\r\n]*+))?")
 
 
+def _is_safe(line: str, width: int) -> bool:
+    """Whether a line may go over the channel as it is; most do."""
+    return len(line) <= width and line.isascii() and line.isprintable()
+
+
 def _lines(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -177,6 +182,8 @@ class Reply:
         Line ends make new lines, other control characters and what is not ASCII become "?", and
         long lines are continued on the next; so one reply stays one reply.
         """
+        if len(self.lines) == 1 and _is_safe(self.lines[0], width):
+            return [self.lines[0]]
         safe: list[str] = []
         for line in self.lines:
             for raw in _LINE_ENDS.split(line):
@@ -189,7 +196,8 @@ class Reply:
 
         Lines over the number allowed are left out.
         """
-        lines = self.safe_lines(limits.reply_line - len("250 \r\n"))[: limits.reply_lines]
+        width = limits.reply_line - len("250 \r\n")
+        lines = self.safe_lines(width)[: limits.reply_lines]
         head = "".join(f"{self.code}-{line}\r\n" for line in lines[:-1])
         return f"{head}{self.code} {lines[-1]}\r\n".encode("ascii")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from .commands import Command, Rcpt, TransactionCommand, Verb
+from .commands import Rcpt, TransactionCommand, Verb
 from .dialect import Dialect
 from .paths import Path
 from .sequencing import Outcome, State, outcome
@@ -59,7 +59,7 @@ class Session:
         """Whether the command is in sequence (4.1.1 p27)."""
         return verb in self.dialect.order[self.state]
 
-    def advance(self, verb: Verb, code: int, command: Command | None = None) -> None:
+    def advance(self, verb: Verb, code: int, command: object = None) -> None:
         """Let a reply have its effect on the state and the envelope.
 
         verb: what is answered; command: the command itself, where it is one.
