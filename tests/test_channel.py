@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -151,3 +151,14 @@ def test_any_cut_is_the_same(sizes: list[int]) -> None:
         verbs.append(receiver.reply_owed)
         receiver.accept()
     assert verbs == [Verb.HELP, Verb.NOOP, Verb.QUIT]
+
+
+@pytest.mark.parametrize("wrong", [5, "NOOP\r\n", None, [b"NOOP\r\n"]])
+def test_nothing_but_bytes_is_taken(wrong: Any) -> None:
+    """What is not bytes is the caller's mistake; a number is not a length of zeros."""
+    receiver, sender = receiver_at(State.READY), sender_at(State.DATA)
+    for take in (receiver.receive_data, sender.receive_data, sender.send_data):
+        with pytest.raises(LocalProtocolError, match="bytes"):
+            take(wrong)
+    assert receiver.next_event() is NEED_DATA
+    assert sender.data_to_send() == b""

@@ -8,7 +8,7 @@ from .lines import LineReader
 from .sequencing import State
 from .session import Envelope, Session
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "as_bytes"]
 
 
 class Channel:
@@ -38,14 +38,15 @@ class Channel:
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take what came from the peer, in any cut; b"" is the end of file.
 
-        Raises LocalProtocolError after the end of file.
+        Raises LocalProtocolError after the end of file, and for what is not bytes.
         """
+        data = as_bytes(data)
         if self._end_of_file:
             raise LocalProtocolError('receive_data(b"") was the end of file; nothing follows it')
         if not data:
             self._end_of_file = True
         elif self.state is not State.CLOSED:  # nothing that follows QUIT or 421 is read
-            self._input.feed(bytes(data))
+            self._input.feed(data)
 
     def data_to_send(self) -> bytes:
         """What is to be sent to the peer, each octet once; b"" if there is nothing.
@@ -55,3 +56,12 @@ class Channel:
         data = b"".join(self._output)
         self._output.clear()
         return data
+
+
+def as_bytes(data: bytes | bytearray | memoryview) -> bytes:
+    """The bytes, which nobody else can change. Raises LocalProtocolError for anything else."""
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, (bytearray, memoryview)):
+        return bytes(data)
+    raise LocalProtocolError(f"bytes, a bytearray or a memoryview is needed, not {data!a}")

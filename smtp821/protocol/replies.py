@@ -110,7 +110,10 @@ def _is_safe(line: str, width: int) -> bool:
 
 
 def _lines(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+    lines = (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(line, str) for line in lines):
+        raise LocalProtocolError(f"the text of a reply is lines of str, not {lines!a}")
+    return lines
 
 
 @attrs.frozen
@@ -121,7 +124,8 @@ class Reply:
     lines: the text, a line each, without code and CRLF; a str is one line. Left out, it is the
         standard text of 4.2.1.
 
-    Raises LocalProtocolError for another code, or where there is neither text nor a standard.
+    Raises LocalProtocolError for another code, for lines that are not str, and where there is
+    neither text nor a standard.
     """
 
     code: int = attrs.field()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .channel import Channel
+from .channel import Channel, as_bytes
 from .commands import COMMANDS, Command, Rcpt, Verb
 from .dialect import RFC821, Dialect
 from .dots import DotEncoder
@@ -67,9 +67,10 @@ class Sender(Channel):
         Raises LocalProtocolError when no mail data is asked for, or for data that the dialect
         does not allow (after which the message cannot be completed, only the channel closed).
         """
+        data = as_bytes(chunk)
         self._may_speak(Verb.END_OF_DATA)
         assert self._encoder is not None
-        self._output.append(self._encoder.encode(bytes(chunk)))
+        self._output.append(self._encoder.encode(data))
 
     def end_data(self) -> None:
         """Send the end of mail data; the message is confirmed by the reply to it (4.1.1 DATA).
