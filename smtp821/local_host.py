@@ -58,7 +58,7 @@ class LocalHost:
             return cls(
                 domain=Domain(domain or config.get("domain", "localhost")),
                 mailboxes=mailboxes if "mailboxes" in config else None,
-                lists={name: [_path(text) for text in who] for name, who in lists.items()},
+                lists={name: [_path(text, "lists") for text in who] for name, who in lists.items()},
                 forwards={name: _forward(name, entry) for name, entry in forwards.items()},
             )
         except LocalProtocolError as error:
@@ -193,13 +193,13 @@ _EXAMPLES = {
 }
 
 
-def _path(text: object) -> Path:
-    if not isinstance(text, str):
-        raise ValueError(f'[lists] has members like "user@host", not {text!r}')
+def _path(text: object, table: str) -> Path:
+    if not isinstance(text, str) or text in ("", "<>"):
+        raise ValueError(f'[{table}] has paths like "<user@host>", not {text!r}')
     return Path(text if text.startswith("<") else f"<{text}>")
 
 
 def _forward(name: str, entry: Mapping[str, Any]) -> Forward:
     if entry.keys() != {"path", "reply"} or entry["reply"] not in (251, 551):
         raise ValueError(f"[forwards] {name} = {_EXAMPLES['forwards']}; reply is 251 or 551")
-    return Forward(_path(entry["path"]), entry["reply"])
+    return Forward(_path(entry["path"], "forwards"), entry["reply"])

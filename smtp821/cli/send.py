@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path as FilePath
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..delivery import Delivery, RecipientResult, SessionRefused, Status, status_of
 from ..protocol.dialect import RFC821, RFC821_LENIENT
 from ..protocol.errors import LocalProtocolError, RemoteProtocolError, SMTPError
 from ..protocol.paths import Path
 from ..sockets import Client
-from .arguments import UsageError, path, port, seconds
+from .arguments import UsageError, domain, forward_path, host, port, reverse_path, seconds
+from .output import address, reason, say, show
 
 __all__ = ["add_parser", "run"]
 
@@ -56,13 +57,14 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--from", dest="reverse_path", type=path, required=True, metavar="PATH",
+    add("--from", dest="reverse_path", type=reverse_path, required=True, metavar="PATH",
         help="reverse-path, to which notifications go; <> for none")  # fmt: skip
-    add("--to", dest="forward_paths", type=path, required=True, metavar="PATH", action="append",
-        help="a recipient; give it again for each of them")  # fmt: skip
-    add("--host", default="127.0.0.1", help="the server (default: %(default)s)")
+    add("--to", dest="forward_paths", type=forward_path, required=True, metavar="PATH",
+        action="append", help="a recipient; give it again for each of them")  # fmt: skip
+    add("--host", type=host, default="127.0.0.1", help="the server (default: %(default)s)")
     add("--port", type=port, default=25, help="its port (default: %(default)s)")
-    add("--helo", metavar="DOMAIN", help="the name of this host (default: what the system says)")
+    add("--helo", type=domain, metavar="DOMAIN",
+        help="the name of this host (default: what the system says)")  # fmt: skip
     add("--timeout", type=seconds, default=300.0, metavar="SECONDS",
         help="for the server to answer (default: 300)")  # fmt: skip
     add("--strict", action="store_true", help="RFC 821 to the letter: 7-bit, lines within 1000")
@@ -75,65 +77,78 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Send the message; gives the exit status."""
-    error: Exception | None = None
+    problem: Exception | None = None
     try:
-        with _opened(options.message) as file:
+        with contextlib.closing(_File(options.message, quiet=options.transcript)) as file:
             delivery = _send(options, file)
     except LocalProtocolError as wrong:
         raise UsageError(str(wrong)) from None
-    except (SMTPError, OSError) as reason:
-        error = reason
-        delivery = _no_session(options.forward_paths, reason)
+    except (SMTPError, OSError) as error:
+        problem = error
+        delivery = _no_session(options.forward_paths, error)
     if options.json:
-        print(json.dumps(_as_object(delivery, error), indent=2))
+        show(json.dumps(_as_object(delivery, problem), indent=2))
     else:
-        _print(delivery, error, f"{options.host}:{options.port}")
+        _print(delivery, problem, address(options.host, options.port))
     return {Status.ACCEPTED: 0, Status.PARTIAL: 1}.get(delivery.status, 2)
 
 
-def _send(options: argparse.Namespace, file: BinaryIO) -> Delivery:
+def _send(options: argparse.Namespace, file: Any) -> Delivery:
     client = Client(
         options.host,
         options.port,
         helo=options.helo,
         dialect=RFC821 if options.strict else RFC821_LENIENT,
         timeout=options.timeout,
-        transcript=_say if options.transcript else None,
+        transcript=say if options.transcript else None,
     )
     with client:
         return client.send(options.reverse_path, options.forward_paths, file)
 
 
-@contextlib.contextmanager
-def _opened(name: str) -> Iterator[Any]:
-    """The message, with its progress shown if it is large and somebody is there to see it."""
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    with contextlib.ExitStack() as stack:
-        try:
-            file: Any = stack.enter_context(FilePath(name).open("rb"))
-        except OSError as error:
-            raise UsageError(f"cannot read {name}: {error.strerror}") from None
-        size = FilePath(name).stat().st_size
-        yield _Progress(file, size) if size >= _LARGE and sys.stderr.isatty() else file
+class _File:
+    """The message as a binary file: the part of one that `Client.send` needs.
 
+    If it is large and somebody is there to see it, it shows how much of it was read. Raises
+    UsageError where it cannot be read.
+    """
 
-class _Progress:
-    """A file that says how much of it was read."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size, self._percent = file, size, -1
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+    def __init__(self, name: str, *, quiet: bool) -> None:
+        self._name = "standard input" if name == "-" else name
+        source = 0 if name == "-" else name
+        with self._reading():
+            self._file = open(source, "rb", buffering=0, closefd=name != "-")  # noqa: SIM115
+        self.seekable, self.tell, self.seek = self._file.seekable, self._file.tell, self._file.seek
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._watched = not quiet and self._size >= _LARGE and sys.stderr.isatty()
+        self._percent = -1
 
     def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        percent = 100 * self._file.tell() // self._size
+        """What comes next, of at most this size, as soon as it is there; b"" at the end."""
+        with self._reading():
+            data = self._file.read(size)
+        if self._watched:
+            self._show_progress()
+        return data
+
+    def close(self) -> None:
+        """Close the file, and end the line of the progress."""
+        self._file.close()
+        if self._percent >= 0:
+            say("")
+
+    def _show_progress(self) -> None:
+        percent = 100 * self.tell() // self._size
         if percent != self._percent:
             self._percent = percent
-            end = "\n" if not data else ""
-            print(f"\r{percent:3}% of {self._size} octets", end=end, file=sys.stderr, flush=True)
-        return data
+            say(f"\r{percent:3}% of {self._size} octets", end="")
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UsageError(f"cannot read {self._name}: {reason(error)}") from None
 
 
 def _no_session(paths: list[Path], error: Exception) -> Delivery:
@@ -145,16 +160,16 @@ def _no_session(paths: list[Path], error: Exception) -> Delivery:
     return Delivery(tuple(RecipientResult(path, status, reply, error) for path in paths))
 
 
-def _as_object(delivery: Delivery, error: Exception | None) -> dict[str, Any]:
+def _as_object(delivery: Delivery, problem: Exception | None) -> dict[str, Any]:
     return {
         "outcome": delivery.status.value,
-        "error": str(error) if error else None,
+        "error": reason(problem) if problem else None,
         "recipients": [
             {
                 "path": str(result.path),
                 "outcome": result.status.value,
                 "code": result.reply.code if result.reply else None,
-                "text": result.reply.text if result.reply else str(result.error),
+                "text": result.reply.text if result.reply else reason(result.error),
                 "forward_path": str(result.forward_path) if result.forward_path else None,
             }
             for result in delivery.recipients
@@ -162,12 +177,9 @@ def _as_object(delivery: Delivery, error: Exception | None) -> dict[str, Any]:
     }
 
 
-def _print(delivery: Delivery, error: Exception | None, server: str) -> None:
-    if error is not None:
-        _say(f"smtp821 send: no session with {server}: {error}")
+def _print(delivery: Delivery, problem: Exception | None, server: str) -> None:
+    if problem is not None:
+        say(f"smtp821 send: no session with {server}: {reason(problem)}")
     for result in delivery.recipients:
-        print(f"{result.path}: {result.status}, {result.reply or result.error}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+        said = str(result.reply) if result.reply else reason(result.error)
+        show(f"{result.path}: {result.status}, {' '.join(said.splitlines())}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import signal
 import sys
@@ -17,9 +18,11 @@ from ..local_handler import LocalHandler, Store
 from ..local_host import LocalHost
 from ..maildir import Maildir
 from ..protocol.dialect import RFC821, RFC821_LENIENT
+from ..sockets import Server
 from ..sockets import serve as serve_sockets
 from ..terminal import Terminal
-from .arguments import UsageError, count, port, seconds
+from .arguments import UsageError, count, domain, file, host, port, seconds
+from .output import address, reason, say, show
 
 __all__ = ["Discard", "add_parser"]
 
@@ -49,6 +52,9 @@ example:
 """
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 def add_parser(commands: Any) -> None:
     """Add the command to the parser of the command line."""
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -59,21 +65,23 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
+    add(
+        "--host", type=host, default="127.0.0.1", help="address to listen at (default: %(default)s)"
+    )
     add("--port", type=port, default=8025, help="port; 0 picks one (default: %(default)s)")
-    add("--domain", help="the name of this host (default: localhost)")
+    add("--domain", type=domain, help="the name of this host (default: localhost)")
     store = parser.add_mutually_exclusive_group()
     store.add_argument(
         "--maildir",
         metavar="DIR",
-        type=Path,
+        type=file,
         default=Path("mail"),
         help="folder of the Maildirs (default: ./mail)",
     )
     store.add_argument(
         "--discard", action="store_true", help="accept and count mail, and keep nothing of it"
     )
-    add("--config", metavar="FILE", type=Path, help="who is here (TOML, see below)")
+    add("--config", metavar="FILE", type=file, help="who is here (TOML, see below)")
     add(
         "--strict",
         action="store_true",
@@ -95,35 +103,21 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     logging.basicConfig(format="smtp821: %(message)s", level=logging.WARNING)
-    host = _local_host(options.config, options.domain)
-    store: Store = Discard() if options.discard else Maildir(options.maildir)
-    terminal = Terminal(sys.stdout) if options.terminal else None
-
-    def handler(peer: str) -> LocalHandler:
-        return LocalHandler(peer, host, store, terminal=terminal, strict=options.strict)
-
-    try:
-        server = serve_sockets(
-            handler,
-            host=options.host,
-            port=options.port,
-            domain=host.domain.text,
-            dialect=RFC821 if options.strict else RFC821_LENIENT,
-            max_connections=options.connections,
-            idle_timeout=options.idle,
-            transcript=_Dialogue().line if options.transcript else None,
-        )
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"cannot listen at {options.host}:{options.port}: {reason}") from None
-    _show(f"{server.address[0]}:{server.address[1]}")
+    users = _local_host(options.config, options.domain)
+    store: Store = Discard() if options.discard else _maildir(options.maildir)
+    dialogue = _Dialogue()
+    with dialogue.lock:  # the address is to be the first line
+        server = _server(options, users, store, dialogue)
+        for number in _SIGNALS:
+            signal.signal(number, signal.default_int_handler)
+        show(address(*server.address))
     where = "kept nowhere" if options.discard else f"kept in {options.maildir}"
-    _say(f"smtp821 {__version__}: {host.domain} takes mail, which is {where}; Ctrl-C stops it")
-    _wait_for_a_signal()
-    _say("stopping: the mail in hand is finished first")
+    say(f"smtp821 {__version__}: {users.domain} takes mail, which is {where}; Ctrl-C stops it")
+    _wait(server)
+    say("stopping: the mail in hand is finished first")
     server.stop()
     if isinstance(store, Discard):
-        _say(f"{store.messages} messages, {store.octets} octets")
+        say(f"{store.messages} messages, {store.octets} octets")
     return 0
 
 
@@ -132,19 +126,53 @@ def _local_host(config: Path | None, domain: str | None) -> LocalHost:
         settings = tomllib.loads(config.read_text("utf-8")) if config else {}
         return LocalHost.from_config(settings, domain)
     except OSError as error:
-        raise UsageError(f"cannot read {config}: {error.strerror}") from None
+        raise UsageError(f"cannot read {config}: {reason(error)}") from None
     except ValueError as error:  # of the TOML, its encoding, or what it says
-        raise UsageError(f"{config}: {error}" if config else str(error)) from None
+        raise UsageError(f"{config}: {error}") from None
 
 
-def _wait_for_a_signal() -> None:
-    """Wait for SIGINT or SIGTERM; a second one then has its usual effect."""
-    told = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        signal.signal(number, lambda *_: told.set())
-    told.wait()
-    for number in signals:
+def _maildir(folder: Path) -> Maildir:
+    """The Maildirs in a folder, after a try that keeps nothing."""
+    maildir = Maildir(folder)
+    try:
+        maildir.begin(["postmaster"], b"").abort()
+    except OSError as error:
+        in_the_way = isinstance(error, FileExistsError)
+        why = f"{error.filename} is no folder" if in_the_way else reason(error)
+        raise UsageError(f"cannot keep mail in {folder}: {why}") from None
+    return maildir
+
+
+def _server(
+    options: argparse.Namespace, users: LocalHost, store: Store, dialogue: _Dialogue
+) -> Server:
+    terminal = Terminal(sys.stdout) if options.terminal else None
+
+    def handler(peer: str) -> LocalHandler:
+        return LocalHandler(peer, users, store, terminal=terminal, strict=options.strict)
+
+    try:
+        return serve_sockets(
+            handler,
+            host=options.host,
+            port=options.port,
+            domain=users.domain.text,
+            dialect=RFC821 if options.strict else RFC821_LENIENT,
+            max_connections=options.connections,
+            idle_timeout=options.idle,
+            transcript=dialogue.line if options.transcript else None,
+        )
+    except OSError as error:
+        why = reason(error).partition(" (while ")[0]  # what the socket module adds says nothing new
+        where = address(options.host, options.port)
+        raise UsageError(f"cannot listen at {where}: {why}") from None
+
+
+def _wait(server: Server) -> None:
+    """Wait for SIGINT or SIGTERM; a second one then ends the program at once."""
+    with contextlib.suppress(KeyboardInterrupt):
+        server.wait()
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -152,23 +180,16 @@ class _Dialogue:
     """Shows what is said; a line with the peer's address comes before it when that changes."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._peer = ""
 
     def line(self, peer: str, line: str) -> None:
-        with self._lock:
+        """Show one line."""
+        with self.lock:
             if peer != self._peer:
-                _show(f"-- {peer}")
+                show(f"-- {peer}")
             self._peer = peer
-            _show(line)
-
-
-def _show(line: str) -> None:
-    print(line, flush=True)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+            show(line)
 
 
 class Discard:
