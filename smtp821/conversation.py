@@ -40,9 +40,10 @@ class Conversation:
     ) -> None:
         self.handler = handler
         self.receiver = receiver
-        self._transcript = transcript
-        self._asked: Event | None = None  # the event whose answer is awaited
+        self.transcript = transcript
+        self._asked: Event | None = None  # what the handler was shown last
         self._message_failed = False  # a part of the message in hand was not taken
+        self._lost = False
         self._over = False
 
     @property
@@ -52,15 +53,15 @@ class Conversation:
 
     def receive_data(self, data: bytes) -> None:
         """Take what came from the peer; b"" is the end of file."""
-        if self._transcript is not None:
-            self._transcript.sender(data)
+        if self.transcript is not None:
+            self.transcript.sender(data)
         self.receiver.receive_data(data)
 
     def data_to_send(self) -> bytes:
         """What is to be written to the peer now."""
         data = self.receiver.data_to_send()
-        if self._transcript is not None:
-            self._transcript.receiver(data)
+        if self.transcript is not None:
+            self.transcript.receiver(data)
         return data
 
     def shutdown(self, *lines: str) -> None:
@@ -68,7 +69,8 @@ class Conversation:
         self.receiver.shutdown(*lines)
 
     def lost(self) -> None:
-        """The connection broke; `advance` then gives Closed."""
+        """The connection is gone, or has served in the other role; `advance` then gives Closed."""
+        self._lost = True
         if self.receiver.state not in (State.CLOSED, State.TURNED):
             self.receiver.shutdown()
             self.receiver.data_to_send()
@@ -77,10 +79,13 @@ class Conversation:
         """Let events meet the handler, until bytes are needed or the session is over.
 
         An Awaitable is a handler's that is to be awaited: give what comes of it to `resume`, or
-        the exception to `fail`, and call again.
+        the exception to `fail`, and call again. Turned: give the adapter's Client to `turned`,
+        and once it is closed call `lost`.
         """
         while True:
             event = self.receiver.next_event()
+            if isinstance(event, Turned) and self._lost:
+                event = Closed()
             if self._message_failed:
                 event = self._after_failure(event)
             if isinstance(event, (Pause, Turned)):
@@ -99,28 +104,40 @@ class Conversation:
                 return answer
             self.resume(answer)
 
-    def resume(self, answer: Reply | None) -> None:
-        """Go on with the answer of the handler."""
-        event, self._asked = self._asked, None
-        if not isinstance(event, (Command, Connected, EndOfData)):
+    def turned(self, client: Any) -> Awaitable[Any] | None:
+        """Let the handler send, now that the roles are exchanged (3.8).
+
+        An Awaitable is to be awaited, as one of `advance` is.
+        """
+        self._asked = Turned()
+        try:
+            return self.handler.turned(client)
+        except Exception as error:
+            self.fail(error)
+            return None
+
+    def resume(self, answer: object) -> None:
+        """Go on with the answer of the handler, which is to be a Reply or None."""
+        if self.receiver.reply_owed is None:  # it was not asked for one, or the session is over
             return
         try:
             if answer is None:
                 self.receiver.accept()
-            else:
+            elif isinstance(answer, Reply):
                 self.receiver.reply(answer)
+            else:
+                raise LocalProtocolError(f"a handler answers with a Reply or None, not {answer!r}")
         except LocalProtocolError as error:
-            self._asked = event
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Go on without the handler's answer: it raised (451, or else 421)."""
-        event, self._asked = self._asked, None
-        _log.error("handler failed at %s", type(event).__name__, exc_info=error)
-        if isinstance(event, MailData):
+        _log.error("handler failed at %s", type(self._asked).__name__, exc_info=error)
+        owed = self.receiver.reply_owed
+        if isinstance(self._asked, MailData):
             self._message_failed = True
-        elif isinstance(event, (Command, Connected, EndOfData)):
-            legal = self.receiver.dialect.codes[event.verb]
+        elif owed is not None:
+            legal = self.receiver.dialect.codes[owed]
             code = Code.LOCAL_ERROR if Code.LOCAL_ERROR in legal else Code.NOT_AVAILABLE
             self.receiver.reply(code)
 

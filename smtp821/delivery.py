@@ -27,7 +27,8 @@ from .protocol.commands import (
     Verb,
 )
 from .protocol.errors import LocalProtocolError, RemoteProtocolError, SMTPError
-from .protocol.paths import Path
+from .protocol.limits import Limits
+from .protocol.paths import Path, excess
 from .protocol.replies import Code, Reply, Severity
 
 __all__ = [
@@ -150,12 +151,12 @@ def deliver(
     forward_paths: Iterable[Path | str],
     *,
     kind: Verb = Verb.MAIL,
-    per_transaction: int | None,
+    limits: Limits,
     repeatable: bool,
 ) -> Generator[Step, Reply, Delivery]:
     """The plan for one message: yields a Command, or MESSAGE, and takes the reply to it.
 
-    per_transaction: the most recipients in one transaction (4.5.3).
+    limits: the longest path, and the most recipients in one transaction (4.5.3).
     repeatable: whether the message can be sent more than once.
     An exception thrown in (SMTPError, OSError) settles the recipients that are still open, and
     ends the plan. Raises LocalProtocolError for what can never be sent.
@@ -165,38 +166,44 @@ def deliver(
         raise LocalProtocolError(f"{kind} begins no transaction; {', '.join(_KINDS)} do (3.4)")
     opening = _KINDS[kind](reverse_path)
     commands = [Rcpt(path) for path in paths]  # all are looked at before any is sent
+    for path in (opening.reverse_path, *paths):
+        if too_long := excess(path, limits):
+            raise LocalProtocolError(f"{path}: {too_long} (4.5.3)")
     if not commands:
         raise LocalProtocolError("a message needs a recipient (3.1)")
-    if per_transaction is not None and len(paths) > per_transaction and not repeatable:
+    if limits.recipients is not None and len(paths) > limits.recipients and not repeatable:
         raise LocalProtocolError(
-            f"{len(paths)} recipients take more than one transaction of {per_transaction}, and a "
-            "message that can be read only once cannot be sent twice"
+            f"{len(paths)} recipients take more than one transaction of {limits.recipients}, and "
+            "a message that can be read only once cannot be sent twice"
         )
     results: dict[int, RecipientResult] = {}
     try:
         while left := [at for at in range(len(paths)) if at not in results]:
-            batch = {at: commands[at] for at in left[:per_transaction]}
-            results |= yield from _transaction(opening, batch, repeatable)
+            batch = {at: commands[at] for at in left[: limits.recipients]}
+            yield from _transaction(opening, batch, repeatable, results)
     except LocalProtocolError:
         raise
     except (SMTPError, OSError) as error:
         status = Status.PROTOCOL if isinstance(error, RemoteProtocolError) else Status.TEMPORARY
-        for at in left:
-            results[at] = RecipientResult(paths[at], status, error=error)
+        for at, path in enumerate(paths):
+            results.setdefault(at, RecipientResult(path, status, error=error))
     return Delivery(tuple(results[at] for at in range(len(paths))))
 
 
 def _transaction(
-    opening: TransactionCommand, batch: Mapping[int, Rcpt], repeatable: bool
-) -> Generator[Step, Reply, dict[int, RecipientResult]]:
-    """One transaction; gives the results of the recipients that it settles, one at least.
+    opening: TransactionCommand,
+    batch: Mapping[int, Rcpt],
+    repeatable: bool,
+    results: dict[int, RecipientResult],
+) -> Generator[Step, Reply, None]:
+    """One transaction; it settles some of its recipients, one at least, each once that is known.
 
     Not settled are those from a 552 on, if others were accepted before (scenario 10).
     """
     reply = yield opening
     if reply.severity is not Severity.COMPLETED:
-        return {at: _result(rcpt, reply) for at, rcpt in batch.items()}
-    refused: dict[int, RecipientResult] = {}
+        results.update((at, _result(rcpt, reply)) for at, rcpt in batch.items())
+        return
     accepted: dict[int, Reply] = {}
     for at, rcpt in batch.items():
         reply = yield rcpt
@@ -205,17 +212,19 @@ def _transaction(
         elif reply.code == Code.STORAGE_EXCEEDED and accepted and repeatable:
             break
         else:
-            refused[at] = _result(rcpt, reply)
+            results[at] = _result(rcpt, reply)
     if accepted:
         reply = yield Data()
-    if accepted and reply.severity is Severity.INTERMEDIATE:
+    begun = accepted and reply.severity is Severity.INTERMEDIATE
+    if begun:
         reply = yield MESSAGE
-    else:
-        yield Rset()  # there is nothing to send, or nobody who takes it
-    return refused | {
-        at: _result(batch[at], first if first.forward_path and reply.code < 400 else reply)
-        for at, first in accepted.items()
-    }
+    for at, first in accepted.items():
+        forwarded = first.forward_path and reply.severity is Severity.COMPLETED
+        results[at] = _result(batch[at], first if forwarded else reply)
+    if not begun:  # there is nothing to send, or nobody who takes it
+        reply = yield Rset()
+        if reply.severity is not Severity.COMPLETED:
+            raise SessionLost(f"the transaction could not be aborted: {reply}", Verb.RSET)
 
 
 def status_of(reply: Reply) -> Status:

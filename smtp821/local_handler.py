@@ -93,7 +93,7 @@ class LocalHandler(Handler):
 
     def offers(self) -> frozenset[Verb]:
         """All but TURN; SEND, SOML and SAML only where there is a terminal."""
-        without = set() if self._terminal else {Verb.SEND, Verb.SOML, Verb.SAML}
+        without = set() if self._terminal is not None else {Verb.SEND, Verb.SOML, Verb.SAML}
         return super().offers() - without
 
     def helo(self, command: Helo) -> None:
@@ -103,21 +103,21 @@ class LocalHandler(Handler):
         except LocalProtocolError:  # the lenient dialect takes any word
             self._sender = _literal(self.peer)
 
-    def mail(self, command: Mail) -> None:
+    def mail(self, command: Mail) -> Reply | None:
         """Begin a transaction."""
-        self._begin(command)
+        return self._begin(command)
 
-    def send(self, command: Send) -> None:
+    def send(self, command: Send) -> Reply | None:
         """Begin a transaction."""
-        self._begin(command)
+        return self._begin(command)
 
-    def soml(self, command: Soml) -> None:
+    def soml(self, command: Soml) -> Reply | None:
         """Begin a transaction."""
-        self._begin(command)
+        return self._begin(command)
 
-    def saml(self, command: Saml) -> None:
+    def saml(self, command: Saml) -> Reply | None:
         """Begin a transaction."""
-        self._begin(command)
+        return self._begin(command)
 
     def rcpt(self, command: Rcpt) -> Reply:
         """Judge a recipient."""
@@ -140,7 +140,7 @@ class LocalHandler(Handler):
         """Begin the message, behind its trace lines."""
         mailboxes = [name for path in self._recipients for name in self._host.mailboxes_of(path)]
         head = return_path_line(self._opening.reverse_path) + self._time_stamp()
-        self._failure = None
+        self._abort(None)
         try:
             for store in self._stores():
                 self._drafts.append(store.begin(list(dict.fromkeys(mailboxes)), head))
@@ -158,20 +158,11 @@ class LocalHandler(Handler):
             self._abort(error)
 
     def end_of_data(self, event: EndOfData) -> Reply | None:
-        """Make the message safe, or say that it is not.
-
-        The first store decides: a message that is in the mailbox is delivered, be the terminal
-        gone or not (3.4).
-        """
-        drafts, self._drafts = self._drafts, []
-        for draft in drafts:
-            try:
-                draft.commit()
-            except OSError as error:
-                _log.error("a message could not be delivered: %s", error)
-                draft.abort()
-                if draft is drafts[0]:
-                    self._failure = error
+        """Make the message safe, or say that it is not."""
+        try:
+            self._commit()
+        except OSError as error:
+            self._abort(error)
         if self._failure is None:
             return None
         full = self._failure.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -185,16 +176,35 @@ class LocalHandler(Handler):
         """Drop a message that was cut short (4.1.1 QUIT)."""
         self._abort(None)
 
-    def _begin(self, command: TransactionCommand) -> None:
+    def _begin(self, command: TransactionCommand) -> Reply | None:
+        if command.verb is not Verb.MAIL and self._terminal is None:
+            return Reply(Code.NOT_IMPLEMENTED)
         self._opening = command
         self._recipients.clear()
+        return None
+
+    def _commit(self) -> None:
+        """Deliver the message. The first store decides: what is in the mailbox is delivered, be
+        the terminal gone or not (3.4). Raises OSError.
+        """
+        if self._drafts:
+            self._drafts[0].commit()
+        for draft in self._drafts[1:]:
+            try:
+                draft.commit()
+            except Exception as error:  # of whatever kind: the message is delivered
+                _log.error("a message could not be shown: %s", error)
+                draft.abort()
+        self._drafts.clear()
 
     def _stores(self) -> list[Store]:
         """To the terminal, to the mailbox, or to both: by the kind of the transaction (3.4)."""
         verb = self._opening.verb
         to_mailbox = verb in (Verb.MAIL, Verb.SAML)
         stores = [self._store] if to_mailbox else []
-        return stores if verb is Verb.MAIL or not self._terminal else [*stores, self._terminal]
+        if verb is not Verb.MAIL and self._terminal is not None:
+            stores.append(self._terminal)
+        return stores
 
     def _time_stamp(self) -> bytes:
         stamp = TimeStamp(

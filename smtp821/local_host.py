@@ -51,10 +51,10 @@ class LocalHost:
         unknown = config.keys() - {"domain", "mailboxes", "lists", "forwards"}
         if unknown:
             raise ValueError(f"there is no setting {', '.join(sorted(unknown))}")
-        mailboxes = _table(config, "mailboxes", str)
-        lists = _table(config, "lists", list)
-        forwards = _table(config, "forwards", dict)
         try:
+            mailboxes = _table(config, "mailboxes", str)
+            lists = _table(config, "lists", list)
+            forwards = _table(config, "forwards", dict)
             return cls(
                 domain=Domain(domain or config.get("domain", "localhost")),
                 mailboxes=mailboxes if "mailboxes" in config else None,
@@ -69,11 +69,12 @@ class LocalHost:
         user = self._user(path)
         if user is None:
             return Reply(Code.MAILBOX_UNAVAILABLE, "That host is not here, and I do not relay")
-        if user in self.forwards:
-            return Reply.forward(self.forwards[user].reply, self.forwards[user].path)
+        forward = self.forwards.get(user)
+        if forward is not None and forward.reply == Code.NOT_LOCAL:
+            return Reply.forward(forward.reply, forward.path)
         if not self.mailboxes_of(path):
             return Reply(Code.MAILBOX_UNAVAILABLE, "No such user here")
-        return Reply(Code.OKAY)
+        return Reply(Code.OKAY) if forward is None else Reply.forward(forward.reply, forward.path)
 
     def mailboxes_of(self, path: Path) -> tuple[str, ...]:
         """The local mailboxes that mail for a path goes to: one, or a list's local members."""
@@ -103,8 +104,8 @@ class LocalHost:
     def expand(self, string: str) -> Reply:
         """The reply to EXPN: the members of a list, a line each, or the one user (3.3)."""
         user = self._named(string) or ""
-        if user in self.lists:
-            return Reply(Code.OKAY, [self._member(path) for path in self.lists[user]])
+        if members := self.lists.get(user):
+            return Reply(Code.OKAY, [self._member(path) for path in members])
         if self.mailboxes is not None and user in self.mailboxes:
             return Reply(Code.OKAY, self._entry(user))
         return Reply(Code.MAILBOX_UNAVAILABLE, "No such list here")
@@ -127,14 +128,16 @@ class LocalHost:
             return
         seen.add(user)
         forward = self.forwards.get(user)
-        if user in self.lists:
+        if forward is not None:
+            if forward.reply == Code.WILL_FORWARD and self._user(forward.path) is None:
+                yield user  # held here, for whatever forwards it
+            elif forward.reply == Code.WILL_FORWARD:
+                yield from self._resolve(forward.path, seen)
+        elif user in self.lists:
             for member in self.lists[user]:
                 yield from self._resolve(member, seen)
-        elif forward is None:
-            if self._is_here(user):
-                yield user
-        elif forward.reply == Code.WILL_FORWARD:  # held here, for whatever forwards it
-            yield from self._resolve(forward.path, seen) if self._user(forward.path) else (user,)
+        elif self._is_here(user):
+            yield user
 
     def _named(self, string: str) -> str | None:
         """The user or list that a string of VRFY or EXPN names, if it can be one."""
@@ -147,7 +150,8 @@ class LocalHost:
 
     def _verify_list(self, name: str) -> Reply:
         """A list is verified only if mail for it reaches all who are on it (3.3)."""
-        if not all(self._resolves_wholly(path, {name}) for path in self.lists[name]):
+        members = self.lists[name]
+        if not members or not all(self._resolves_wholly(path, {name}) for path in members):
             return Reply(Code.MAILBOX_UNAVAILABLE, "Mail does not reach everybody on that list")
         return Reply(Code.OKAY, self._entry(name))
 
@@ -183,6 +187,8 @@ def _table(config: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
     table = config.get(name, {})
     if not isinstance(table, dict) or not all(isinstance(v, kind) for v in table.values()):
         raise ValueError(f"[{name}] is a table, user = {_EXAMPLES[name]}")
+    for user in table:
+        Mailbox(f"{_local_part(user)}@a")  # raises for what no path can name
     return {user.lower(): value for user, value in table.items()}
 
 

@@ -43,7 +43,7 @@ class Maildir:
 
     def can_keep(self, mailbox: str) -> bool:
         """Whether a folder can have the name of this mailbox."""
-        return len(folder_name(mailbox)) <= _LONGEST_NAME
+        return 0 < len(folder_name(mailbox)) <= _LONGEST_NAME
 
     def begin(self, mailboxes: Sequence[str], head: bytes) -> Draft:
         """Begin a message for these mailboxes, with its first lines. Raises OSError."""
@@ -89,10 +89,11 @@ class Draft:
             raise
 
     def abort(self) -> None:
-        """Drop what was written."""
+        """Drop what was written; it never raises."""
         with contextlib.suppress(OSError):  # the disk may be full: what is buffered cannot go
             self._file.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def _unique_name() -> str:

@@ -12,10 +12,10 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from .conversation import Conversation
 from .delivery import MESSAGE, Delivery, Message, SessionLost, SessionRefused, Source, deliver
@@ -23,10 +23,10 @@ from .handler import Handler
 from .protocol.commands import Command, Data, Helo, Quit, Turn, Verb
 from .protocol.dialect import RFC821, RFC821_LENIENT, Dialect
 from .protocol.errors import LocalProtocolError, SMTPError
-from .protocol.events import Closed, Pause, Replied, Turned
-from .protocol.paths import Domain, Path
+from .protocol.events import Closed, Connected, Pause, Replied, Turned
+from .protocol.paths import Domain, Path, excess
 from .protocol.receiver import Receiver
-from .protocol.replies import Reply, Severity
+from .protocol.replies import Code, Reply, Severity
 from .protocol.sender import Sender
 from .transcript import Transcript
 
@@ -65,8 +65,13 @@ def serve(
     listener = socket.create_server((host, port), family=family, backlog=128)
 
     def converse(peer: str) -> Conversation:
-        application = handler(peer)
-        receiver = Receiver(name, dialect.offering(application.offers()))
+        try:
+            application = handler(peer)
+            offered = application.offers()
+        except Exception as error:
+            _log.error("there is no handler for %s", peer, exc_info=error)
+            application, offered = _Unavailable(peer), frozenset()
+        receiver = Receiver(name, dialect.offering(offered))
         if transcript is None:
             return Conversation(application, receiver)
         return Conversation(application, receiver, Transcript(partial(transcript, peer)))
@@ -74,6 +79,26 @@ def serve(
     full = Receiver(name, dialect)
     full.shutdown("Too many connections, try again later")
     return Server(listener, converse, max_connections, full.data_to_send(), idle_timeout)
+
+
+class _Unavailable(Handler):
+    """Answers where the application has no handler."""
+
+    def connected(self, event: Connected) -> Reply:
+        """Send the peer away."""
+        return Reply(Code.NOT_AVAILABLE)
+
+
+class _Stop:
+    """How far a server has come with stopping; its connections look here before they read."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()  # no transaction is begun any more
+        self.grace_over = threading.Event()  # and none is finished
+
+    def ends(self, conversation: Conversation) -> bool:
+        """Whether a session is to be ended now."""
+        return self.begun.is_set() and (self.grace_over.is_set() or not conversation.in_transaction)
 
 
 class Server:
@@ -96,7 +121,8 @@ class Server:
         """Host and port that the server listens at."""
         self._lock = threading.Lock()
         self._connections: set[_Connection] = set()
-        self._stopping = threading.Event()
+        self._ending: list[_Connection] = []  # that their threads have done with, or nearly
+        self._stop = _Stop()
         self._waker, self._wake = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept, name="smtp821 listener", daemon=True)
         self._acceptor.start()
@@ -110,13 +136,15 @@ class Server:
 
         grace: seconds that transactions in progress have before they are told 421 too.
         """
-        if not self._stopping.is_set():
-            self._stopping.set()
+        if not self._stop.begun.is_set():
+            self._stop.begun.set()
             self._wake.send(b"!")
         self._acceptor.join()
         self._wake.close()
-        self._interrupt(lambda connection: not connection.in_transaction, grace)
-        self._interrupt(lambda connection: True, _LINGER)
+        self._end(lambda connection: not connection.in_transaction, socket.SHUT_RD, grace)
+        self._stop.grace_over.set()
+        self._end(lambda connection: True, socket.SHUT_RD, _LINGER)
+        self._end(lambda connection: True, socket.SHUT_RDWR, _LINGER)  # they do not even read
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +158,7 @@ class Server:
             self._listener.setblocking(False)
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._waker, selectors.EVENT_READ)
-            while not self._stopping.is_set():
+            while not self._stop.begun.is_set():
                 selector.select()
                 try:
                     sock, address = self._listener.accept()
@@ -138,96 +166,117 @@ class Server:
                     continue
                 except OSError as error:  # out of descriptors: wait for some to be closed
                     _log.error("cannot take a connection: %s", error)
-                    self._stopping.wait(0.1)
+                    self._stop.begun.wait(0.1)
                     continue
                 self._begin(sock, f"{address[0]}:{address[1]}")
 
     def _begin(self, sock: socket.socket, peer: str) -> None:
         """Give a connection its thread, or turn it away."""
+        connection = _Connection(sock, peer, partial(self._converse, peer), self._idle_timeout)
         with self._lock:
             if len(self._connections) < self._max_connections:
-                connection = _Connection(sock, self._converse(peer), self._idle_timeout)
-                self._connections.add(connection)
-                connection.start(self._stopping, self._forget)
-                return
+                try:
+                    connection.start(self._stop, self._forget)
+                except RuntimeError as error:  # there can be no more threads
+                    _log.error("cannot serve %s: %s", peer, error)
+                else:
+                    self._connections.add(connection)
+                    return
         with sock, contextlib.suppress(OSError):
             sock.setblocking(False)
             sock.send(self._full)
 
     def _forget(self, connection: _Connection) -> None:
+        """Give the place of a connection to another."""
         with self._lock:
             self._connections.discard(connection)
+            self._ending = [ending for ending in self._ending if ending.is_alive()]
+            self._ending.append(connection)
 
-    def _interrupt(self, which: Callable[[_Connection], bool], seconds: float) -> None:
-        """Interrupt some of the connections, and give all of them time to end."""
+    def _end(self, which: Callable[[_Connection], bool], how: int, seconds: float) -> None:
+        """Shut down some of the connections, and give all of them time to end."""
         with self._lock:
-            connections = list(self._connections)
+            connections = [*self._connections, *self._ending]
         for connection in filter(which, connections):
-            connection.interrupt()
+            connection.shut_down(how)
         deadline = time.monotonic() + seconds
         for connection in connections:
             connection.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Connection:
-    """One connection of a server: a socket, a conversation, and the thread that drives them."""
+    """One connection of a server: a socket, and the thread that holds a conversation over it.
+
+    converse: begins the conversation.
+    """
 
     def __init__(
-        self, sock: socket.socket, conversation: Conversation, idle_timeout: float
+        self,
+        sock: socket.socket,
+        peer: str,
+        converse: Callable[[], Conversation],
+        idle_timeout: float,
     ) -> None:
         self._sock = sock
-        self._conversation = conversation
+        self._peer = peer
+        self._converse = converse
         self._idle_timeout = idle_timeout
+        self._conversation: Conversation | None = None
 
     @property
     def in_transaction(self) -> bool:
         """Whether mail is in hand."""
-        return self._conversation.in_transaction
+        return self._conversation is not None and self._conversation.in_transaction
 
-    def start(self, stopping: threading.Event, ended: Callable[[_Connection], object]) -> None:
-        """Start the thread. stopping: set when the server stops; ended: called at the end."""
-        self._stopping, self._ended = stopping, ended
+    def start(self, stop: _Stop, ended: Callable[[_Connection], object]) -> None:
+        """Start the thread; `ended` is called when it has done. Raises RuntimeError."""
+        self._stop, self._ended = stop, ended
         self._thread = threading.Thread(target=self._run, name="smtp821 connection", daemon=True)
         self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether the thread is."""
+        return self._thread.is_alive()
 
     def join(self, seconds: float) -> None:
         """Wait for the end."""
         self._thread.join(seconds)
 
-    def interrupt(self) -> None:
-        """Wake the thread up if it waits for the peer: nothing more is read."""
+    def shut_down(self, how: int) -> None:
+        """Wake the thread up if it waits for the peer: nothing more is read, or (both) written."""
         with contextlib.suppress(OSError):  # the connection may just have ended
-            self._sock.shutdown(socket.SHUT_RD)
+            self._sock.shutdown(how)
 
     def _run(self) -> None:
-        try:
-            with self._sock:
+        with self._sock:
+            try:
                 self._sock.settimeout(self._idle_timeout)
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _converse(self._sock, self._conversation, self._stopping)
-        except OSError as error:
-            _log.info("%s: %s", self._conversation.handler.peer, error)
-        finally:
-            self._ended(self)
+                self._conversation = self._converse()
+                _converse(self._sock, self._conversation, self._stop)
+            except (OSError, SMTPError) as error:
+                _log.info("%s: %s", self._peer, error)
+            except Exception:
+                _log.exception("%s: the session was lost", self._peer)
+            finally:
+                self._ended(self)
 
 
-def _converse(sock: socket.socket, conversation: Conversation, stopping: threading.Event) -> None:
-    """Drive a conversation to its end, over a socket with a timeout. Raises OSError."""
+def _converse(sock: socket.socket, conversation: Conversation, stop: _Stop) -> None:
+    """Drive a conversation to its end, over a socket with a timeout.
+
+    Raises OSError, and SMTPError where the peer did not keep the protocol in the other role.
+    """
     try:
         while True:
-            pause = conversation.advance()
-            if isinstance(pause, Awaitable):
-                conversation.fail(TypeError("async methods need smtp821.asyncio or smtp821.trio"))
-                continue
+            pause = _advance(conversation)
             if data := conversation.data_to_send():
                 sock.sendall(data)
             if isinstance(pause, Closed):
                 return _close_gently(sock)
             if isinstance(pause, Turned):
-                with Client._turned(sock, conversation.receiver.turned()) as client:
-                    conversation.handler.turned(client)
-                return None
-            if stopping.is_set() and not conversation.in_transaction:
+                return _send_in_turn(sock, conversation)
+            if stop.ends(conversation):
                 conversation.shutdown()
                 continue
             try:
@@ -235,13 +284,34 @@ def _converse(sock: socket.socket, conversation: Conversation, stopping: threadi
             except TimeoutError:
                 conversation.shutdown("Idle for too long, closing transmission channel")
                 continue
-            if not data and stopping.is_set():
+            if not data and stop.begun.is_set():
                 conversation.shutdown()
             else:
                 conversation.receive_data(data)
     finally:
         conversation.lost()
-        conversation.advance()
+        _advance(conversation)
+
+
+def _advance(conversation: Conversation) -> Pause | Closed | Turned:
+    """As `Conversation.advance`, with a handler that can answer at once, or not at all."""
+    while isinstance(pause := conversation.advance(), Awaitable):
+        _fail_async(conversation, pause)
+    return pause
+
+
+def _fail_async(conversation: Conversation, answer: Awaitable[Any]) -> None:
+    """Refuse an answer that there is no event loop for."""
+    if isinstance(answer, Coroutine):
+        answer.close()
+    conversation.fail(TypeError("async methods need smtp821.asyncio or smtp821.trio"))
+
+
+def _send_in_turn(sock: socket.socket, conversation: Conversation) -> None:
+    """Let the handler send over a connection whose roles were exchanged (3.8); closes it."""
+    with Client._turned(sock, conversation) as client:
+        if answer := conversation.turned(client):
+            _fail_async(conversation, answer)
 
 
 def _close_gently(sock: socket.socket) -> None:
@@ -281,7 +351,7 @@ class Client:
     ) -> None:
         self._address = host, port
         self._helo = helo and Domain(helo).text
-        self._timeout = timeout
+        self._timeout: float | None = timeout
         self._transcript = transcript and Transcript(transcript)
         self._sender = Sender(dialect)
         self._sock: socket.socket | None = None
@@ -289,10 +359,15 @@ class Client:
         """The reply that opened the session; None before."""
 
     @classmethod
-    def _turned(cls, sock: socket.socket, sender: Sender) -> Self:
-        """A client over a connection whose roles were exchanged (3.8)."""
-        client = cls()
-        client._sock, client._sender = sock, sender
+    def _turned(cls, sock: socket.socket, conversation: Conversation) -> Self:
+        """A client over the connection of a conversation in which TURN was accepted (3.8).
+
+        Raises RemoteProtocolError where the peer has spoken before its time.
+        """
+        receiver = conversation.receiver
+        client = cls(helo=receiver.domain.text)
+        client._sock, client._sender = sock, receiver.turned()
+        client._timeout, client._transcript = sock.gettimeout(), conversation.transcript
         return client
 
     def __enter__(self) -> Self:
@@ -311,18 +386,24 @@ class Client:
         """Connect, wait for the greeting, and say HELO (3.5).
 
         Raises SessionRefused with the reply if the answer is no, SessionLost or
-        RemoteProtocolError if the other side does not hold the session, OSError if there is none.
+        RemoteProtocolError if the other side does not hold the session, OSError if there is none,
+        LocalProtocolError if the session is open already.
         """
         if self._sock is None:
             self._sock = socket.create_connection(self._address, self._timeout)
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.greeting = self._reply()
-        reply = self.greeting
-        if reply.severity is Severity.COMPLETED:
-            reply = self.command(Helo(self._helo or _own_name(self._sock)))
-        if reply.severity is not Severity.COMPLETED:
+            self._sender = Sender(self._sender.dialect)
+        elif self._sender.awaiting is not Verb.CONNECT:
+            raise LocalProtocolError("the session is open already")
+        try:
+            self.greeting = reply = self._reply()
+            if reply.severity is Severity.COMPLETED:
+                reply = self.command(Helo(self._helo or self._own_name()))
+            if reply.severity is not Severity.COMPLETED:
+                raise SessionRefused(reply)
+        except BaseException:
             self.close()
-            raise SessionRefused(reply)
+            raise
 
     def close(self) -> None:
         """Say QUIT where that is possible, and close the connection; it never raises."""
@@ -337,8 +418,15 @@ class Client:
         Raises LocalProtocolError for a command that is not legal now, or at all (the session goes
         on); RemoteProtocolError, SessionLost or OSError (the connection is closed).
         """
-        self._connected()
-        self._sender.send(command)
+        try:
+            if notice := self._overheard():
+                return notice
+            self._sender.send(command)
+        except LocalProtocolError:
+            raise
+        except BaseException:
+            self._abandon()
+            raise
         return self._reply()
 
     def data(self, message: Source) -> Reply:
@@ -373,7 +461,7 @@ class Client:
             reverse_path,
             forward_paths,
             kind=kind,
-            per_transaction=self._sender.dialect.limits.recipients,
+            limits=self._sender.dialect.limits,
             repeatable=source.repeatable,
         )
         try:
@@ -395,34 +483,41 @@ class Client:
         handler: answers as in a server; domain: the name of this host (3.8).
         Raises as `command` does.
         """
+        name = Domain(domain).text  # before anything is sent
         reply = self.command(Turn())
         if self._sock is not None and reply.severity is Severity.COMPLETED:
-            conversation = Conversation(handler, self._sender.turned(domain), self._transcript)
-            with self._sock:
-                _converse(self._sock, conversation, threading.Event())
-            self._sock = None
+            with self._sock as sock:
+                self._sock = None
+                dialect = self._sender.turned(name).dialect.offering(handler.offers())
+                receiver = Receiver(name, dialect)
+                _converse(sock, Conversation(handler, receiver, self._transcript), _Stop())
         return reply
 
     def _message(self, message: Message) -> Reply:
         """Send the mail data, which 354 has asked for, and wait for the reply."""
         try:
-            self._stream(message)
+            if notice := self._stream(message):
+                return notice
         except BaseException:
             self._abandon()
             raise
         return self._reply()
 
-    def _stream(self, message: Message) -> None:
+    def _stream(self, message: Message) -> Reply | None:
+        """Send the mail data and its end; gives the 421 that cut it short, if one did."""
         try:
             for chunk in message.chunks():
                 self._sender.send_data(chunk)
                 self._flush()
         except OSError:
-            with contextlib.suppress(OSError):
-                self._listen()  # raises what the other side said, if it said why
+            with contextlib.suppress(OSError, SessionLost):
+                if notice := self._overheard():  # why it was not taken
+                    return notice
             raise
-        self._listen()
+        if notice := self._overheard():  # before the message is confirmed
+            return notice
         self._sender.end_data()
+        return None
 
     def _reply(self) -> Reply:
         """Wait for the one reply that is awaited; whatever else comes closes the connection."""
@@ -439,19 +534,27 @@ class Client:
             self._abandon()
             raise
 
-    def _listen(self) -> None:
-        """Look whether the other side has spoken out of turn, before the message is confirmed."""
+    def _overheard(self) -> Reply | None:
+        """Listen whether the other side has spoken out of turn; it may, to say 421 (AMB-28).
+
+        Gives that 421, with which the session is over, or None. Raises SessionLost if the other
+        side has gone, RemoteProtocolError if it said anything else.
+        """
         sock = self._connected()
         sock.setblocking(False)
         try:
             self._sender.receive_data(self._read())
         except BlockingIOError:
-            return
+            return None
         finally:
             sock.settimeout(self._timeout)
         event = self._sender.next_event()
-        said = f": {event.reply}" if isinstance(event, Replied) else ""
-        raise SessionLost(f"the other side closed the connection{said}", Verb.END_OF_DATA)
+        if isinstance(event, Closed):
+            raise SessionLost("the other side closed the connection", event.awaiting)
+        if isinstance(event, Replied):
+            self._abandon()
+            return event.reply
+        return None  # a part of a reply, to which the sender has no answer: it raises
 
     def _connected(self) -> socket.socket:
         if self._sock is None:
@@ -475,10 +578,11 @@ class Client:
             self._sock.close()
             self._sock = None
 
-
-def _own_name(sock: socket.socket) -> str:
-    """The name of this host, or where that is no domain its address (4.1.2 <dotnum>)."""
-    for name in (socket.getfqdn(), f"[{sock.getsockname()[0]}]"):
-        with contextlib.suppress(LocalProtocolError):
-            return Domain(name).text
-    return "localhost"
+    def _own_name(self) -> str:
+        """The name of this host, or where that cannot be sent its address (4.1.2 <dotnum>)."""
+        limits = self._sender.dialect.limits
+        for name in (socket.getfqdn(), f"[{self._connected().getsockname()[0]}]"):
+            with contextlib.suppress(LocalProtocolError):
+                if not excess(Domain(name), limits):
+                    return name
+        return "localhost"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 __all__ = ["Transcript"]
 
-_LONGEST = 1000  # octets of a line that are kept while its end is waited for
+_WIDTH = 1000  # octets of a line that are shown as one; the rest of it comes in further lines
 
 
 class Transcript:
@@ -33,12 +33,13 @@ class Transcript:
 
     def _show(self, role: str, data: bytes) -> None:
         *lines, rest = (self._begun[role] + data).split(b"\r\n")
-        while len(rest) > _LONGEST:
-            lines.append(rest[:_LONGEST])
-            rest = rest[_LONGEST:]
-        self._begun[role] = rest
         for line in lines:
-            self._write(f"{role}: {printable(line)}")
+            for at in range(0, len(line) or 1, _WIDTH):
+                self._write(f"{role}: {printable(line[at : at + _WIDTH])}")
+        whole = max(0, len(rest) - 2) // _WIDTH * _WIDTH  # of the last octet, a CR may be the end
+        for at in range(0, whole, _WIDTH):
+            self._write(f"{role}: {printable(rest[at : at + _WIDTH])}")
+        self._begun[role] = rest[whole:]
 
 
 def printable(line: bytes) -> str:

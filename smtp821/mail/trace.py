@@ -56,7 +56,7 @@ def parse_return_path(line: bytes) -> Path:
 
 
 def _aware(_: object, __: object, value: datetime) -> None:
-    if value.tzinfo is None:
+    if value.utcoffset() is None:
         raise LocalProtocolError("a time stamp needs a time with its zone")
 
 
@@ -64,7 +64,7 @@ def _aware(_: object, __: object, value: datetime) -> None:
 class TimeStamp:
     """One time stamp line: who gave the message to whom, and when (4.1.1 DATA, 4.1.2 <stamp>).
 
-    Raises LocalProtocolError for a time without a zone, and for words that cannot be printed.
+    Raises LocalProtocolError for a time without a zone, and for what such a line cannot hold.
     """
 
     from_domain: Domain
@@ -87,6 +87,8 @@ class TimeStamp:
         for text in (self.via, self.protocol, self.id):
             if text is not None and not word.fullmatch(text):
                 raise LocalProtocolError(f"{text!a} is not one word of 4.1.2 <string>")
+        if self.path is not None and self.path.mailbox is None:
+            raise LocalProtocolError(f"FOR takes a path to a mailbox, not {self.path}")
 
     def line(self, *, strict: bool = False) -> bytes:
         """The line, with its CRLF.
