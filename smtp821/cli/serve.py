@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
+import queue
 import signal
 import sys
 import threading
@@ -50,9 +50,6 @@ the mail in hand finish, says 421 to the rest, and ends; a second one ends at on
 example:
   smtp821 serve --domain local.example --maildir mail --transcript
 """
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def add_parser(commands: Any) -> None:
@@ -108,12 +105,11 @@ def run(options: argparse.Namespace) -> int:
     dialogue = _Dialogue()
     with dialogue.lock:  # the address is to be the first line
         server = _server(options, users, store, dialogue)
-        for number in _SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+        signalled = _signalled()
         show(address(*server.address))
     where = "kept nowhere" if options.discard else f"kept in {options.maildir}"
     say(f"smtp821 {__version__}: {users.domain} takes mail, which is {where}; Ctrl-C stops it")
-    _wait(server)
+    signalled.get()
     say("stopping: the mail in hand is finished first")
     server.stop()
     if isinstance(store, Discard):
@@ -168,12 +164,19 @@ def _server(
         raise UsageError(f"cannot listen at {where}: {why}") from None
 
 
-def _wait(server: Server) -> None:
-    """Wait for SIGINT or SIGTERM; a second one then ends the program at once."""
-    with contextlib.suppress(KeyboardInterrupt):
-        server.wait()
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+def _signalled() -> queue.SimpleQueue[int]:
+    """Gives the first SIGINT or SIGTERM; a second one ends the program at once."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    told: queue.SimpleQueue[int] = queue.SimpleQueue()  # a handler may put, whatever it interrupts
+
+    def tell(number: int, _: object) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)
+        told.put(number)
+
+    for each in signals:
+        signal.signal(each, tell)
+    return told
 
 
 class _Dialogue:
