@@ -351,7 +351,8 @@ class Client:
     ) -> None:
         self._address = host, port
         self._helo = helo and Domain(helo).text
-        self._timeout: float | None = timeout
+        self.timeout: float | None = timeout
+        """Seconds to wait for anything; what is set here holds from the next command on."""
         self._transcript = transcript and Transcript(transcript)
         self._sender = Sender(dialect)
         self._sock: socket.socket | None = None
@@ -367,7 +368,7 @@ class Client:
         receiver = conversation.receiver
         client = cls(helo=receiver.domain.text)
         client._sock, client._sender = sock, receiver.turned()
-        client._timeout, client._transcript = sock.gettimeout(), conversation.transcript
+        client.timeout, client._transcript = sock.gettimeout(), conversation.transcript
         return client
 
     def __enter__(self) -> Self:
@@ -390,7 +391,7 @@ class Client:
         LocalProtocolError if the session is open already.
         """
         if self._sock is None:
-            self._sock = socket.create_connection(self._address, self._timeout)
+            self._sock = socket.create_connection(self._address, self.timeout)
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sender = Sender(self._sender.dialect)
         elif self._sender.awaiting is not Verb.CONNECT:
@@ -547,7 +548,7 @@ class Client:
         except BlockingIOError:
             return None
         finally:
-            sock.settimeout(self._timeout)
+            sock.settimeout(self.timeout)
         event = self._sender.next_event()
         if isinstance(event, Closed):
             raise SessionLost("the other side closed the connection", event.awaiting)
