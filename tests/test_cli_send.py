@@ -157,8 +157,11 @@ def ended(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int
         *("partial", "temporary", "permanent", "protocol", "forward_path", "127.0.0.1", "25"),
     ],
 )
-def test_help_tells(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_tells(
+    word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every option, the exit status, and the object of --json."""
+    monkeypatch.setenv("COLUMNS", "100")
     status, output, errors = ended(["send", "--help"], capsys)
     assert (status, errors) == (0, "")
     assert word in output

@@ -89,7 +89,7 @@ def ended(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int
     [
         *("--host", "--port", "--domain", "--maildir", "--discard", "--config", "--strict"),
         *("--terminal", "--transcript", "--connections", "--idle", "127.0.0.1", "8025"),
-        *("550", "EHLO", "421", "Ctrl-C", "[mailboxes]", "[lists]", "[forwards]"),
+        *("550", "EHLO", "421", "Ctrl-C", "502", "[mailboxes]", "[lists]", "[forwards]"),
     ],
 )
 def test_help_tells(word: str, capsys: pytest.CaptureFixture[str]) -> None:

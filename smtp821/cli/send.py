@@ -24,7 +24,8 @@ _DESCRIPTION = """\
 Send one message to its recipients at one host, and print what became of each: a line with the
 reply of the server, or with --json one object for all.
 
-The message is sent as it is, header and body; only its line ends are made CRLF.
+The message is sent as it is, header and body; only its line ends are made CRLF. At a terminal,
+how far it is shows if it is large.
 """
 
 _EPILOG = """\

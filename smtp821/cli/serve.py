@@ -47,6 +47,10 @@ the configuration (TOML; every part may be left out):
 The first line on standard output is the address the server listens at. Ctrl-C, or SIGTERM, lets
 the mail in hand finish, says 421 to the rest, and ends; a second one ends at once.
 
+exit status:
+  0  it was told to stop
+  2  it could not begin; a line on standard error says why
+
 example:
   smtp821 serve --domain local.example --maildir mail --transcript
 """
@@ -73,7 +77,7 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         type=file,
         default=Path("mail"),
-        help="folder of the Maildirs (default: ./mail)",
+        help="folder of the Maildirs, one for each user (default: ./mail)",
     )
     store.add_argument(
         "--discard", action="store_true", help="accept and count mail, and keep nothing of it"
@@ -84,9 +88,19 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="RFC 821 to the letter; else also what people type and today's mailers send",
     )
-    add("--terminal", action="store_true", help="show the mail of SEND, SOML and SAML here")
+    add(
+        "--terminal",
+        action="store_true",
+        help="show the mail of SEND, SOML and SAML here; else they are answered 502",
+    )
     add("--transcript", action="store_true", help="show what is said, S: sender, R: receiver")
-    add("--connections", metavar="N", type=count, default=100, help="at most N (default: 100)")
+    add(
+        "--connections",
+        metavar="N",
+        type=count,
+        default=100,
+        help="at most N at once (default: 100)",
+    )
     add(
         "--idle",
         metavar="SECONDS",
