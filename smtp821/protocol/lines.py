@@ -9,6 +9,8 @@ from __future__ import annotations
 
 __all__ = ["LineReader"]
 
+_MOST = 65536  # octets that `take` gives at once
+
 
 class LineReader:
     """The bytes that came from the peer and were not read yet.
@@ -51,16 +53,24 @@ class LineReader:
             self._join()
 
     def take(self) -> bytes:
-        """All that is left to read, at once: for mail data, which is not read by lines."""
-        data = b"".join((self._joined[self._start :], *self._pieces))
-        self._joined, self._start = b"", 0
-        self._pieces.clear()
+        """What is left to read, up to 64 KiB at once: for mail data, which is not read by lines.
+
+        More would be copied once for every short message that is given back but for its start.
+        """
+        if self._pieces and len(self._joined) - self._start < _MOST:
+            self._join_to(self._joined[self._start :])
+        data = self._joined[self._start : self._start + _MOST]
+        self._start += len(data)
+        if self._start == len(self._joined):
+            self._joined, self._start = b"", 0
         return data
 
     def give_back(self, data: bytes) -> None:
-        """Put back, to be read first, what `take` gave and mail data had no use for."""
-        if data:
-            self._pieces.insert(0, data)
+        """Put back, to be read first, the end of what `take` gave last."""
+        if self._start:
+            self._start -= len(data)
+        else:
+            self._joined = data
 
     def _within_limit(self, line: bytes) -> bytes:
         if self._overlong is not None:
@@ -74,6 +84,9 @@ class LineReader:
             if self._overlong is None:
                 self._overlong = rest[: self.limit - 1]
             rest = rest[-1:] if rest.endswith(b"\r") else b""
+        self._join_to(rest)
+
+    def _join_to(self, rest: bytes) -> None:
         if len(self._pieces) == 1 and not rest:
             self._joined = self._pieces[0]
         else:
