@@ -223,7 +223,8 @@ class Grammar:
         Raises KeyError for a name that is no production.
         """
         if name not in self._patterns:
-            self._patterns[name] = re.compile(self.expand(self._productions[name]))
+            text = self.expand(self._productions[name])
+            self._patterns[name] = re.compile(text, re.ASCII)  # U+017F is no "s" in any case
         return self._patterns[name]
 
 
