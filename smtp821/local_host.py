@@ -206,6 +206,6 @@ def _path(text: object, table: str) -> Path:
 
 
 def _forward(name: str, entry: Mapping[str, Any]) -> Forward:
-    if entry.keys() != {"path", "reply"} or entry["reply"] not in (251, 551):
+    if entry.keys() != {"path", "reply"} or str(entry["reply"]) not in ("251", "551"):
         raise ValueError(f"[forwards] {name} = {_EXAMPLES['forwards']}; reply is 251 or 551")
     return Forward(_path(entry["path"], "forwards"), entry["reply"])
