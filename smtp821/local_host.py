@@ -6,6 +6,7 @@ names without regard to case, which 2 leaves to each host.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -175,12 +176,11 @@ class LocalHost:
 
 def _local_part(user: str) -> str:
     """A user name as it is written in a path (4.1.2 <local-part>)."""
-    try:
-        Mailbox(f"{user}@a")
-    except LocalProtocolError:
-        quoted = user.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quoted}"'
-    return user
+    with contextlib.suppress(LocalProtocolError):
+        if Mailbox(f"{user}@a").user == user:
+            return user
+    quoted = user.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'
 
 
 def _table(config: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
