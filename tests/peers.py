@@ -89,11 +89,11 @@ class Wire:
 # A server that follows a script, for a Client.
 
 Script = Callable[[Wire], object]
-Turn = tuple[bytes, bytes]
+Exchange = tuple[bytes, bytes]
 """What is to come from the client, and what is said to it."""
 
-OPENING: Final[tuple[Turn, ...]] = ((b"", GREETING), (b"HELO ALPHA.ARPA\r\n", HELLO))
-QUIT: Final[Turn] = (b"QUIT\r\n", BYE)
+OPENING: Final[tuple[Exchange, ...]] = ((b"", GREETING), (b"HELO ALPHA.ARPA\r\n", HELLO))
+QUIT: Final[Exchange] = (b"QUIT\r\n", BYE)
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def playing(*scripts: Script) -> Iterator[int]:
     assert not thread.is_alive()
 
 
-def turns(*dialogue: Turn) -> Script:
+def turns(*dialogue: Exchange) -> Script:
     """A script of exactly these turns, behind which the client closes the connection."""
 
     def script(wire: Wire) -> None:
@@ -137,7 +137,7 @@ def turns(*dialogue: Turn) -> Script:
     return script
 
 
-def session(*dialogue: Turn) -> Script:
+def session(*dialogue: Exchange) -> Script:
     """A script of one session: greeting and HELO, these turns, and QUIT."""
     return turns(*OPENING, *dialogue, QUIT)
 
@@ -256,7 +256,7 @@ def wait_for_sessions() -> None:
 def nothing_is_left() -> None:
     """See that no thread of this package runs, and no socket was forgotten (ResourceWarning)."""
     assert threads() == []
-    gc.collect()
+    gc.collect(1)
 
 
 # The commands of a transaction, and their lines.
