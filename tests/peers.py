@@ -230,6 +230,10 @@ class Catching:
         """The handler of the next connection; waits until there is one."""
         return self._handlers.get(timeout=TIMEOUT)
 
+    def none_left(self) -> bool:
+        """Whether every handler there is was asked for."""
+        return self._handlers.empty()
+
     def connect(self) -> Wire:
         """A connection to the server."""
         return Wire(socket.create_connection(self.server.address, TIMEOUT))

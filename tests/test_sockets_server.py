@@ -1,0 +1,982 @@
+"""The server, over real connections."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import logging
+import os
+import socket
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path as File
+from typing import Any, Final
+
+import pytest
+
+from smtp821 import (
+    RFC821,
+    RFC821_LENIENT,
+    Closed,
+    Command,
+    Connected,
+    EndOfData,
+    Envelope,
+    Handler,
+    LocalProtocolError,
+    Mail,
+    MailData,
+    Noop,
+    Path,
+    Reply,
+    Verb,
+)
+from smtp821.delivery import Status
+from smtp821.local_handler import LocalHandler
+from smtp821.local_host import LocalHost
+from smtp821.maildir import Maildir
+from smtp821.sockets import Client, Server, serve
+
+from .peers import (
+    BYE,
+    DATA,
+    GREETING,
+    HELLO,
+    HOST,
+    MAIL,
+    NOT_AVAILABLE,
+    OKAY,
+    RCPT,
+    START,
+    TIMEOUT,
+    Catcher,
+    Catching,
+    Wire,
+    client_of,
+    nothing_is_left,
+    say,
+    threads,
+    wait_for_sessions,
+)
+
+HELO: Final = b"HELO ALPHA.ARPA\r\n"
+QUIT: Final = b"QUIT\r\n"
+MESSAGE: Final = b"Hello\r\n..dot\r\n.\r\n"
+TEXT: Final = b"Hello\r\n.dot\r\n"
+ENVELOPE: Final = Envelope(Verb.MAIL, Path("<Smith@ALPHA.ARPA>"), (Path("<Jones@BETA.ARPA>"),))
+SESSION: Final = b"".join((HELO, MAIL, RCPT, DATA, MESSAGE, MAIL, RCPT, DATA, MESSAGE, QUIT))
+ANSWERS: Final = b"".join(
+    (GREETING, HELLO, OKAY, OKAY, START, OKAY, OKAY, OKAY, START, OKAY, BYE)
+)  # fmt: skip
+FULL: Final = b"421 BETA.ARPA Too many connections, try again later\r\n"
+IDLE: Final = b"421 BETA.ARPA Idle for too long, closing transmission channel\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """No thread, and no socket, outlives a test."""
+    yield
+    nothing_is_left()
+
+
+def reached(server: Server) -> Wire:
+    """A connection to a server."""
+    return Wire(socket.create_connection(server.address, TIMEOUT))
+
+
+def greeted(wire: Wire) -> Wire:
+    """Say HELO."""
+    wire.hears(GREETING)
+    wire.send(HELO)
+    wire.hears(HELLO)
+    return wire
+
+
+def choke(wire: Wire) -> None:
+    """Ask for more and more replies, and read none, until the server takes no more commands."""
+    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    wire.sock.settimeout(0.05)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while True:
+            wire.sock.send(b"NOOP\r\n" * 1000)
+
+
+def in_message(wire: Wire) -> Wire:
+    """Go as far as the beginning of a message."""
+    greeted(wire).send(MAIL + RCPT + DATA)
+    wire.hears(OKAY + OKAY + START)
+    return wire
+
+
+class Gated(Catcher):
+    """Waits, at one event, to be let through.
+
+    at: the event it waits at; reached: set when it does.
+    """
+
+    at: type = Connected
+
+    def __init__(self, peer: str) -> None:
+        super().__init__(peer)
+        self.reached, self.gate = threading.Event(), threading.Event()
+
+    def _wait(self, event: object) -> None:
+        if isinstance(event, self.at):
+            self.reached.set()
+            assert self.gate.wait(TIMEOUT)
+
+    def connected(self, event: Connected) -> Reply | None:
+        """Wait, or not."""
+        self._wait(event)
+        return super().connected(event)
+
+    def mail_data(self, event: MailData) -> None:
+        """Wait, or not."""
+        self._wait(event)
+        super().mail_data(event)
+
+    def end_of_data(self, event: EndOfData) -> Reply | None:
+        """Wait, or not."""
+        self._wait(event)
+        return super().end_of_data(event)
+
+
+class GatedAtMessage(Gated):
+    """Waits where a piece of a message comes."""
+
+    at = MailData
+
+
+class GatedAtEnd(Gated):
+    """Waits where a message is complete."""
+
+    at = EndOfData
+
+
+def opened(handler: Catcher) -> None:
+    """Let a handler through."""
+    assert isinstance(handler, Gated)
+    handler.gate.set()
+
+
+def arrived(handler: Catcher) -> None:
+    """Wait until a handler waits."""
+    assert isinstance(handler, Gated)
+    assert handler.reached.wait(TIMEOUT)
+
+
+# A session.
+
+
+def test_a_session() -> None:
+    """Greeting to QUIT, to the letter (3.1, 3.5), and what the handler makes of it."""
+    with Catching() as caught, caught.connect() as wire:
+        in_message(wire).send(MESSAGE)
+        wire.hears(OKAY)
+        wire.send(QUIT)
+        assert wire.rest() == BYE
+        handler = caught.handler()
+        assert handler.messages == [(ENVELOPE, TEXT)]
+        host, port = wire.sock.getsockname()
+        assert handler.peer == f"{host}:{port}"
+
+
+def test_the_address() -> None:
+    """Port 0 lets the system choose; the address says what it chose."""
+    with Catching() as caught:
+        host, port = caught.server.address
+        assert host == "127.0.0.1"
+        assert port > 0
+
+
+def test_pipelined_input() -> None:
+    """A whole session in one write is answered in order, mail data and commands apart (AMB-47)."""
+    with Catching() as caught, caught.connect() as wire:
+        wire.send(SESSION)
+        assert wire.rest() == ANSWERS
+        assert caught.handler().messages == [(ENVELOPE, TEXT)] * 2
+
+
+def test_octet_by_octet() -> None:
+    """A slow peer, each octet in a write of its own, is answered the same."""
+    with Catching() as caught, caught.connect() as wire:
+        wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.hears(GREETING)
+        for octet in SESSION:
+            wire.send(bytes([octet]))
+        assert wire.rest() == ANSWERS.removeprefix(GREETING)
+        assert caught.handler().messages == [(ENVELOPE, TEXT)] * 2
+
+
+def test_sessions_at_once() -> None:
+    """Each connection has its own session and its own handler."""
+    with Catching() as caught, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(caught.connect()) for _ in range(20)]
+        for wire in wires:
+            in_message(wire)
+        for number, wire in enumerate(wires):
+            wire.send(b"number %d\r\n.\r\n" % number)
+            wire.hears(OKAY)
+        messages = [caught.handler().messages for _ in wires]
+        assert sorted(len(taken) for taken in messages) == [1] * 20
+        assert {taken[0][1] for taken in messages} == {b"number %d\r\n" % n for n in range(20)}
+
+
+def test_help_says_what_the_handler_offers() -> None:
+    """The dialect is that of the handler (4.1.1 HELP)."""
+    with Catching() as caught, caught.connect() as wire:
+        greeted(wire)
+        help_ = b"214 Commands: HELO MAIL RCPT DATA RSET HELP NOOP QUIT\r\n"
+        assert say(wire, b"HELP\r\n") == help_
+        assert say(wire, b"VRFY Smith\r\n") == b"502 Command not implemented\r\n"
+
+
+def test_strict_and_lenient() -> None:
+    """What people type is taken, unless the dialect is RFC 821's (AMB-08, AMB-11)."""
+    for dialect, code in ((RFC821_LENIENT, b"250"), (RFC821, b"501")):
+        with Catching(dialect=dialect) as caught, caught.connect() as wire:
+            greeted(wire)
+            assert say(wire, b"MAIL FROM: me@here\r\n")[:3] == code
+
+
+def test_the_last_word_is_heard() -> None:
+    """What a peer sends behind QUIT does not take the reply from it."""
+    with Catching() as caught, caught.connect() as wire:
+        wire.hears(GREETING)
+        wire.send(QUIT + b"NOOP\r\n" * 10_000)
+        wire.hears(BYE)
+        with contextlib.suppress(ConnectionError):
+            wire.send(b"NOOP\r\n")
+        assert wire.rest() == b""
+
+
+def test_what_comes_before_the_greeting_waits() -> None:
+    """A peer that talks early is answered in order, unless the dialect says otherwise (AMB-47)."""
+    with Catching(Gated) as caught, caught.connect() as wire:
+        handler = caught.handler()
+        arrived(handler)
+        wire.send(HELO + QUIT)
+        opened(handler)
+        assert wire.rest() == GREETING + HELLO + BYE
+
+
+def test_the_transcript() -> None:
+    """Every line that is said, with the peer that says it, or is told (Appendix F)."""
+    lines: list[tuple[str, str]] = []
+    with Catching(transcript=lambda *line: lines.append(line)) as caught:
+        with caught.connect() as wire:
+            greeted(wire).send(QUIT)
+            wire.rest()
+            peer = caught.handler().peer
+        wait_for_sessions()
+    assert lines == [
+        (peer, "R: 220 BETA.ARPA Simple Mail Transfer Service Ready"),
+        (peer, "S: HELO ALPHA.ARPA"),
+        (peer, "R: 250 BETA.ARPA"),
+        (peer, "S: QUIT"),
+        (peer, "R: 221 BETA.ARPA Service closing transmission channel"),
+    ]
+
+
+# Large messages.
+
+
+class Counter(Catcher):
+    """Counts the octets of messages, and keeps none."""
+
+    def __init__(self, peer: str) -> None:
+        super().__init__(peer)
+        self.size, self.largest = 0, 0
+
+    def mail_data(self, event: MailData) -> None:
+        """Count."""
+        self.size += len(event.data)
+        self.largest = max(self.largest, len(event.data))
+
+
+def test_a_large_message_takes_no_memory() -> None:
+    """Twenty megabytes pass through in pieces; memory is that of a piece."""
+    chunk = (b"x" * 76 + b"\r\n") * 800
+    count = 20_000_000 // len(chunk)
+    with Catching(Counter) as caught, caught.connect() as wire:
+        in_message(wire)
+        handler = caught.handler()
+        tracemalloc.start()
+        try:
+            for _ in range(count):
+                wire.send(chunk)
+            wire.send(b".\r\n")
+            wire.hears(OKAY)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert isinstance(handler, Counter)
+        assert handler.size == count * len(chunk)
+        assert handler.largest <= (1 << 16) + 4
+    assert peak < 2_000_000
+
+
+def test_a_slow_store_slows_the_sender() -> None:
+    """While a piece is not taken nothing more is read: the sender has to wait."""
+    with Catching(GatedAtMessage) as caught, caught.connect() as wire:
+        in_message(wire)
+        handler, sent = caught.handler(), 0
+        wire.send(b"x\r\n")
+        arrived(handler)
+        wire.sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += wire.sock.send(b"x" * 1024)
+        wire.sock.settimeout(TIMEOUT)
+        opened(handler)
+        wire.send(b"\r\n.\r\n")
+        wire.hears(OKAY)
+        assert [len(message) for _, message in handler.messages] == [sent + 5]
+
+
+# The bound on connections.
+
+
+def test_one_connection_too_many() -> None:
+    """It is told 421, and closed (4.2.1); when another is over, the next one is served."""
+    with Catching(max_connections=2) as caught:
+        with caught.connect() as first, caught.connect() as second:
+            greeted(first)
+            greeted(second)
+            with caught.connect() as third:
+                assert third.rest() == FULL
+            assert say(first, b"NOOP\r\n") == OKAY
+        wait_for_sessions()
+        with caught.connect() as fourth:
+            greeted(fourth)
+
+
+def test_a_place_is_free_when_the_peer_sees_the_end() -> None:
+    """Who has read the last word, and closes, may come again at once."""
+    with Catching(max_connections=1) as caught:
+        for _ in range(10):
+            with caught.connect() as wire:
+                wire.send(QUIT)
+                assert wire.rest() == GREETING + BYE
+            wait_for_sessions()
+
+
+def test_who_is_turned_away_takes_no_handler() -> None:
+    """The application is not asked about connections there is no place for."""
+    with Catching(max_connections=1) as caught, caught.connect() as first:
+        greeted(first)
+        caught.handler()
+        with caught.connect() as second:
+            assert second.rest() == FULL
+        assert caught.none_left()
+
+
+# Time.
+
+
+def test_an_idle_peer() -> None:
+    """It is told 421, and closed (AMB-60)."""
+    with Catching(idle_timeout=0.01) as caught, caught.connect() as wire:
+        assert wire.rest() == GREETING + IDLE
+        assert caught.handler().endings == [Closed()]
+
+
+@pytest.mark.parametrize(
+    ("said", "answers", "cancelled"),
+    [
+        (HELO + b"NOO", HELLO, None),
+        (HELO + MAIL + RCPT, HELLO + OKAY + OKAY, ENVELOPE),
+        (HELO + MAIL + RCPT + DATA + b"Hel", HELLO + OKAY + OKAY + START, ENVELOPE),
+    ],
+)
+def test_a_peer_that_falls_silent(said: bytes, answers: bytes, cancelled: Envelope | None) -> None:
+    """Wherever it does; a message that has no end is none (4.1.1 QUIT)."""
+    with Catching(Gated, idle_timeout=0.01) as caught, caught.connect() as wire:
+        handler = caught.handler()
+        wire.send(said)
+        opened(handler)
+        assert wire.rest() == GREETING + answers + IDLE
+        assert handler.endings == [Closed(cancelled=cancelled)]
+        assert handler.messages == []
+
+
+def test_a_peer_that_does_not_read() -> None:
+    """Replies that nobody takes are no reason to wait for ever."""
+    with Catching(idle_timeout=0.1) as caught, caught.connect() as wire:
+        handler = caught.handler()
+        choke(wire)
+        wait_for_sessions()
+        assert handler.endings == [Closed()]
+
+
+# Stopping.
+
+
+def test_stop_with_nobody_there() -> None:
+    """Nothing is left: no thread, no port."""
+    with Catching() as caught:
+        assert [thread.name for thread in threads()] == ["smtp821 listener"]
+        caught.server.stop()
+        assert threads() == []
+        with pytest.raises(ConnectionRefusedError):
+            caught.connect()
+        caught.server.stop()
+
+
+def test_stop_says_421_to_the_idle() -> None:
+    """Whoever has no mail in hand is told at once (4.2.1)."""
+    with Catching() as caught, caught.connect() as new, caught.connect() as old:
+        new.hears(GREETING)
+        greeted(old).send(MAIL + b"RSET\r\n")
+        old.hears(OKAY + OKAY)
+        caught.server.stop()
+        assert threads() == []
+        assert (new.rest(), old.rest()) == (NOT_AVAILABLE, NOT_AVAILABLE)
+        assert [caught.handler().endings for _ in range(2)] == [[Closed()]] * 2
+
+
+def stopping(caught: Catching, grace: float = TIMEOUT) -> threading.Thread:
+    """A thread that stops the server, which takes no connections any more."""
+    thread = threading.Thread(target=caught.server.stop, args=(grace,))
+    thread.start()
+    caught.server.wait()
+    return thread
+
+
+NEXT: Final = MAIL + RCPT + DATA + MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("before", "answered", "behind", "answers"),
+    [
+        (MAIL, OKAY, RCPT + DATA + MESSAGE, OKAY + START + OKAY),
+        (MAIL + RCPT, OKAY + OKAY, DATA + MESSAGE, START + OKAY),
+        (MAIL + RCPT + DATA, OKAY + OKAY + START, MESSAGE, OKAY),
+        (MAIL + RCPT + DATA + MESSAGE[:9], OKAY + OKAY + START, MESSAGE[9:], OKAY),
+        (MAIL + RCPT + DATA, OKAY + OKAY + START, MESSAGE + NEXT, OKAY * 3 + START + OKAY),
+        (MAIL + RCPT, OKAY + OKAY, b"RSET\r\n", OKAY),
+        (MAIL, OKAY, HELO, HELLO),
+    ],
+)
+def test_stop_lets_mail_in_hand_finish(
+    before: bytes, answered: bytes, behind: bytes, answers: bytes
+) -> None:
+    """A transaction goes on to its end, and is answered; then 421 (4.2.1)."""
+    with Catching() as caught, caught.connect() as wire:
+        greeted(wire).send(before)
+        wire.hears(answered)
+        thread = stopping(caught)
+        wire.send(behind)
+        assert wire.rest() == answers + NOT_AVAILABLE
+        wire.sock.close()
+        thread.join(TIMEOUT)
+        assert threads() == []
+        taken = caught.handler().messages
+        assert taken == [(ENVELOPE, TEXT)] * behind.count(b"\r\n.\r\n")
+
+
+def test_stop_waits_for_the_handler() -> None:
+    """A message that is being stored when the server stops is stored, and answered 250."""
+    with Catching(GatedAtEnd) as caught, caught.connect() as wire:
+        in_message(wire).send(MESSAGE)
+        handler = caught.handler()
+        arrived(handler)
+        thread = stopping(caught)
+        opened(handler)
+        assert wire.rest() == OKAY + NOT_AVAILABLE
+        wire.sock.close()
+        thread.join(TIMEOUT)
+        assert handler.messages == [(ENVELOPE, TEXT)]
+
+
+def test_stop_and_a_peer_that_hangs_up() -> None:
+    """A transaction that will never finish is not waited for."""
+    with Catching() as caught, caught.connect() as wire:
+        in_message(wire)
+        thread = stopping(caught)
+        wire.finish()
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+        assert wire.rest() == NOT_AVAILABLE
+        assert caught.handler().endings == [Closed(cancelled=ENVELOPE)]
+
+
+def test_the_grace_is_over() -> None:
+    """A transaction that does not finish in time is told 421, and comes to nothing."""
+    with Catching() as caught, caught.connect() as wire:
+        in_message(wire).send(b"Hello\r\n")
+        caught.server.stop(grace=0.0)
+        assert threads() == []
+        assert wire.rest() == NOT_AVAILABLE
+        assert caught.handler().messages == []
+
+
+def test_the_grace_is_over_and_the_peer_talks_on() -> None:
+    """A peer that never stops to send is stopped all the same, and told why."""
+    with Catching() as caught, caught.connect() as wire:
+        in_message(wire)
+        failed = threading.Event()
+
+        def talk() -> None:
+            with contextlib.suppress(OSError):
+                for line in itertools.repeat(b"x" * 70 + b"\r\n"):
+                    wire.send(line)
+            failed.set()
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        caught.server.stop(grace=0.0)
+        assert threads() == []
+        talker.join(TIMEOUT)
+        assert failed.is_set()
+        assert wire.line() == NOT_AVAILABLE
+
+
+def test_stop_and_a_peer_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that takes no reply cannot keep the server from stopping."""
+    monkeypatch.setattr("smtp821.sockets._LINGER", 0.1)
+    with Catching() as caught, caught.connect() as wire:
+        handler = caught.handler()
+        choke(wire)
+        caught.server.stop(grace=0.0)
+        assert threads() == []
+        assert handler.endings == [Closed()]
+
+
+def test_a_last_word_that_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that does not close after the last word is not waited for longer than a moment."""
+    monkeypatch.setattr("smtp821.sockets._LINGER", 0.01)
+    with Catching() as caught, caught.connect() as wire:
+        wire.send(QUIT)
+        assert wire.rest() == GREETING + BYE
+        wait_for_sessions()
+        caught.handler()
+
+
+def test_wait() -> None:
+    """`wait` lasts until somebody stops the server."""
+    with Catching() as caught:
+        waiting = threading.Thread(target=caught.server.wait)
+        waiting.start()
+        assert waiting.is_alive()
+        caught.server.stop()
+        waiting.join(TIMEOUT)
+        assert not waiting.is_alive()
+
+
+def test_the_port_can_be_had_again() -> None:
+    """A server that is started again, where one has just stopped, can listen."""
+    with Catching() as caught, caught.connect() as wire:
+        greeted(wire)
+        caught.server.stop()
+        port = caught.server.address[1]
+        with serve(Catcher, port=port, domain=HOST) as again:
+            assert again.address[1] == port
+
+
+# Peers that break off.
+
+
+def test_a_drop_at_every_octet(tmp_path: File) -> None:
+    """Wherever a session breaks off, complete messages are kept, and nothing of others."""
+    store = Maildir(tmp_path)
+    host = LocalHost.from_config({}, HOST)
+    make = partial(LocalHandler, host=host, store=store)
+    whole = [at + 5 for at in range(len(SESSION)) if SESSION[at : at + 5] == b"\r\n.\r\n"]
+    new, kept = tmp_path / "jones" / "new", 0
+    with serve(make, port=0, domain=HOST) as server:
+        for size in range(len(SESSION) + 1):
+            with reached(server) as wire:
+                wire.send(SESSION[:size])
+                wire.finish()
+                answers = wire.rest()
+            assert ANSWERS.startswith(answers)
+            kept += sum(end <= size for end in whole)
+            assert len(list(new.iterdir()) if new.is_dir() else []) == kept
+        wait_for_sessions()
+        assert [thread.name for thread in threads()] == ["smtp821 listener"]
+    texts = {path.read_bytes().split(b"\n", 2)[2] for path in new.iterdir()}
+    assert texts == {TEXT.replace(b"\r\n", b"\n")}
+    assert list((tmp_path / "jones" / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [0, 3, len(HELO + MAIL), len(HELO + MAIL + RCPT + DATA) + 3])
+def test_a_reset(size: int) -> None:
+    """A connection that breaks is the end of its session, and of nothing else."""
+    with Catching() as caught:
+        with caught.connect() as wire:
+            wire.hears(GREETING)
+            wire.send(SESSION[:size])
+            wire.hears(ANSWERS[len(GREETING) :][: len(answers_to(SESSION[:size]))])
+            wire.reset()
+        handler = caught.handler()
+        wait_for_sessions()
+        assert len(handler.endings) == 1
+        assert handler.events[-1] == handler.endings[0]
+        assert handler.messages == []
+        with caught.connect() as wire:
+            greeted(wire)
+
+
+def answers_to(said: bytes) -> bytes:
+    """The answers, behind the greeting, to the whole lines of the beginning of a session."""
+    lines = said.count(b"\r\n")
+    return b"".join((HELLO, OKAY, OKAY, START)[:lines])
+
+
+def test_a_reset_before_the_answer() -> None:
+    """A reply that can no longer be written is not: the message is stored, as 250 had said."""
+    with Catching(GatedAtEnd) as caught:
+        with caught.connect() as wire:
+            in_message(wire).send(MESSAGE)
+            handler = caught.handler()
+            arrived(handler)
+            wire.reset()
+        opened(handler)
+        wait_for_sessions()
+        assert len(handler.messages) == 1
+        assert handler.endings == [Closed()]
+
+
+# Handlers that go wrong.
+
+
+class Failing(Catcher):
+    """Raises where a command comes."""
+
+    def mail(self, command: Mail) -> None:
+        """Fail."""
+        raise ValueError("at MAIL")
+
+    def noop(self, command: Noop) -> None:
+        """Fail."""
+        raise ValueError("at NOOP")
+
+    def closed(self, event: Closed) -> None:
+        """Fail, once it is known that it was called."""
+        super().closed(event)
+        raise ValueError("at the end")
+
+
+def test_a_handler_that_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """451, or 421 where there is no 451; the thread goes on, or ends in order."""
+    with Catching(Failing) as caught, caught.connect() as wire:
+        greeted(wire).send(MAIL + b"RSET\r\nNOOP\r\n")
+        assert wire.line() == b"451 Requested action aborted: local error in processing\r\n"
+        assert wire.rest() == OKAY + NOT_AVAILABLE
+        wire.sock.close()
+        wait_for_sessions()
+        assert caught.handler().endings == [Closed()]
+    errors = [record.exc_info and str(record.exc_info[1]) for record in caplog.records]
+    assert errors == ["at MAIL", "at NOOP", "at the end"]
+
+
+class Asynchronous(Handler):
+    """Answers later, for which there is no event loop here."""
+
+    async def helo(self, command: Command) -> None:
+        """Answer later."""
+
+    async def mail(self, command: Mail) -> None:
+        """Answer later."""
+
+    async def closed(self, event: Closed) -> None:
+        """Take it in later."""
+
+
+def test_async_methods_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """They are a handler's mistake here, answered as any other, and the log says what to do."""
+    with serve(Asynchronous, port=0, domain=HOST) as server, reached(server) as wire:
+        wire.send(HELO)
+        assert wire.rest() == GREETING + NOT_AVAILABLE
+    assert len(caplog.records) == 2
+    assert "async methods need smtp821.asyncio or smtp821.trio" in caplog.text
+
+
+def no_handler(peer: str) -> Handler:
+    """There is none."""
+    raise ValueError("no handler today")
+
+
+class Unsure(Handler):
+    """Does not know what it offers."""
+
+    def offers(self) -> frozenset[Verb]:
+        """Fail."""
+        raise ValueError("no handler today")
+
+
+@pytest.mark.parametrize("make", [no_handler, Unsure])
+def test_a_handler_that_cannot_be_made(
+    make: Callable[[str], Handler], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The peer is told 421 (4.2.1), the log why; and the server goes on."""
+    with serve(make, port=0, domain=HOST) as server:
+        for _ in range(2):
+            with reached(server) as wire:
+                assert wire.rest() == NOT_AVAILABLE
+    assert [r.exc_info and str(r.exc_info[1]) for r in caplog.records] == ["no handler today"] * 2
+
+
+def test_a_transcript_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """What goes wrong outside of the protocol ends one session, in order, and is logged."""
+
+    def fail(peer: str, line: str) -> None:
+        raise ValueError("no paper")
+
+    with Catching(transcript=fail) as caught:
+        with caught.connect() as wire:
+            assert wire.rest() == b""
+        wait_for_sessions()
+        assert caught.handler().endings == [Closed()]
+    assert "no paper" in caplog.text
+
+
+ENDINGS: Final[dict[str, tuple[bytes, Callable[[Wire], object]]]] = {
+    "QUIT": (HELO + QUIT, Wire.rest),
+    "end of file": (HELO, Wire.finish),
+    "end of file in a message": (HELO + MAIL + RCPT + DATA + b"Hel", Wire.finish),
+    "reset": (HELO + MAIL, Wire.reset),
+    "closed without reading": (HELO + MAIL, Wire.__exit__),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_closed_is_called_once(ending: str) -> None:
+    """However a session ends, its handler is told once, and nothing behind that."""
+    said, end = ENDINGS[ending]
+    with Catching() as caught:
+        with caught.connect() as wire:
+            wire.hears(GREETING)
+            wire.send(said)
+            end(wire)
+        handler = caught.handler()
+        wait_for_sessions()
+        assert len(handler.endings) == 1
+        assert handler.events[-1] is handler.endings[0]
+
+
+# What the system has not got.
+
+
+def test_a_port_that_is_taken() -> None:
+    """There is an OSError, and nothing is left of the attempt."""
+    in_use = pytest.raises(OSError, match="in use")
+    with socket.create_server(("127.0.0.1", 0)) as taken, in_use:
+        serve(Catcher, port=taken.getsockname()[1], domain=HOST)
+
+
+def test_a_domain_that_is_none() -> None:
+    """It is refused before anything is opened."""
+    with pytest.raises(LocalProtocolError, match="is not a Domain"):
+        serve(Catcher, port=0, domain="no domain")
+
+
+def test_no_descriptors_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that cannot be taken now is taken when it can."""
+    real, failures = socket.socket.accept, iter([errno.EMFILE, errno.ECONNABORTED])
+
+    def accept(sock: socket.socket) -> Any:
+        if number := next(failures, None):
+            raise OSError(number, os.strerror(number))
+        return real(sock)
+
+    with Catching() as caught:
+        monkeypatch.setattr(socket.socket, "accept", accept)
+        with caught.connect() as wire:
+            greeted(wire)
+    assert "cannot take a connection: [Errno" in caplog.text
+
+
+def test_no_threads_left(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that can have no thread is told 421; the next one may fare better."""
+    real, failures = threading.Thread.start, iter([True])
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "smtp821 connection" and next(failures, False):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    with Catching(max_connections=1) as caught:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with caught.connect() as wire:
+            assert wire.rest() == FULL
+        with caught.connect() as wire:
+            greeted(wire)
+    assert "can't start new thread" in caplog.text
+
+
+# With the Client, and TURN (3.8).
+
+
+def test_the_client_and_the_server() -> None:
+    """What one sends the other receives, dots and all."""
+    with Catching() as caught:
+        with client_of(caught.server.address[1]) as client:
+            delivery = client.send("<Smith@ALPHA.ARPA>", ["<Jones@BETA.ARPA>"], TEXT)
+        assert delivery.status is Status.ACCEPTED
+        assert caught.handler().messages == [(ENVELOPE, TEXT)]
+
+
+class Turning(Catcher):
+    """Has mail for whoever asks for it by TURN."""
+
+    def __init__(self, peer: str) -> None:
+        super().__init__(peer)
+        self.delivery: Any = None
+
+    def turn(self, command: Command) -> None:
+        """Agree."""
+
+    def turned(self, client: Client) -> None:
+        """Send what there is."""
+        self.delivery = client.send("<Jones@BETA.ARPA>", ["<Smith@ALPHA.ARPA>"], TEXT)
+
+
+def test_turn() -> None:
+    """The client asks for its mail; the roles are exchanged, and it receives (3.8)."""
+    lines: list[str] = []
+    receiving = Catcher("the server")
+    with Catching(Turning, transcript=lambda peer, line: lines.append(line)) as caught:
+        with client_of(caught.server.address[1]) as client:
+            assert client.turn(receiving, "ALPHA.ARPA") == Reply(250, "OK")
+        wait_for_sessions()
+        handler = caught.handler()
+    assert isinstance(handler, Turning)
+    assert handler.delivery.status is Status.ACCEPTED
+    back = Envelope(Verb.MAIL, Path("<Jones@BETA.ARPA>"), (Path("<Smith@ALPHA.ARPA>"),))
+    assert receiving.messages == [(back, TEXT)]
+    assert (len(handler.endings), len(receiving.endings)) == (1, 1)
+    assert lines[4:8] == [
+        "R: 250 OK",
+        "R: 220 ALPHA.ARPA Simple Mail Transfer Service Ready",
+        "S: HELO BETA.ARPA",
+        "R: 250 ALPHA.ARPA",
+    ]
+    assert lines[-2:] == [
+        "S: QUIT",
+        "R: 221 ALPHA.ARPA Service closing transmission channel",
+    ]
+
+
+def turned_to(caught: Catching) -> Wire:
+    """A connection whose server has become the sender."""
+    wire = greeted(caught.connect())
+    assert say(wire, b"TURN\r\n") == OKAY
+    return wire
+
+
+def test_turn_to_the_letter() -> None:
+    """Behind 250 the server waits for the greeting, and says HELO by its own name (3.8)."""
+    with Catching(Turning) as caught, turned_to(caught) as wire:
+        dialogue = [
+            (b"220 ALPHA.ARPA\r\n", b"HELO BETA.ARPA\r\n"),
+            (b"250 ALPHA.ARPA\r\n", b"MAIL FROM:<Jones@BETA.ARPA>\r\n"),
+            (b"250 OK\r\n", b"RCPT TO:<Smith@ALPHA.ARPA>\r\n"),
+            (b"550 no\r\n", b"RSET\r\n"),
+            (b"250 OK\r\n", b"QUIT\r\n"),
+        ]
+        for said, heard in dialogue:
+            wire.send(said)
+            wire.hears(heard)
+        wire.send(BYE)
+        assert wire.rest() == b""
+        wait_for_sessions()
+        handler = caught.handler()
+        assert isinstance(handler, Turning)
+        assert handler.delivery.recipients[0].reply == Reply(550, "no")
+        assert handler.endings == [Closed()]
+
+
+class TurningBadly(Turning):
+    """Agrees to TURN, and then fails."""
+
+    def turned(self, client: Client) -> None:
+        """Fail."""
+        raise ValueError("nothing to send")
+
+
+class TurningLater(Turning):
+    """Agrees to TURN, and then needs an event loop."""
+
+    async def turned(self, client: Client) -> None:  # type: ignore[override]
+        """Send later."""
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"), [(TurningBadly, "nothing to send"), (TurningLater, "async methods need")]
+)
+def test_turn_and_a_handler_that_fails(
+    make: type[Catcher], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The session is left in order: QUIT, then the end; and the log says why."""
+    with Catching(make) as caught, turned_to(caught) as wire:
+        wire.send(b"220 ALPHA.ARPA\r\n")
+        assert wire.line() == b"HELO BETA.ARPA\r\n"
+        wire.send(b"250 ALPHA.ARPA\r\n")
+        assert wire.line() == QUIT
+        wire.send(BYE)
+        assert wire.rest() == b""
+        wait_for_sessions()
+        assert len(caught.handler().endings) == 1
+    assert reason in caplog.text
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"421 not now\r\n", b"what?\r\n", b"220 ALPHA.ARPA\r\n250 too many\r\n"]
+)
+def test_turn_and_a_peer_that_does_not_serve(said: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """A peer that does not keep its new role ends the session, and nothing else."""
+    caplog.set_level(logging.INFO, "smtp821")
+    with Catching(Turning) as caught:
+        with turned_to(caught) as wire:
+            wire.send(said)
+            wire.finish()
+            wire.rest()
+        wait_for_sessions()
+        handler = caught.handler()
+        assert isinstance(handler, Turning)
+        assert handler.delivery is None
+        assert handler.endings == [Closed()]
+        assert len(caplog.records) == 1
+        assert caplog.records[0].exc_info is None
+        with caught.connect() as wire:
+            greeted(wire)
+
+
+def test_turn_and_a_peer_that_speaks_too_early() -> None:
+    """What stands behind TURN, before the roles are exchanged, is never carried over (3.8)."""
+    with Catching(Turning) as caught, caught.connect() as wire:
+        greeted(wire).send(b"TURN\r\n220 ALPHA.ARPA\r\n")
+        assert wire.rest() == OKAY
+        wait_for_sessions()
+        assert caught.handler().endings == [Closed()]
+
+
+class GatedTurning(Gated, Turning):
+    """Waits before it greets, and agrees to TURN."""
+
+
+def test_turn_and_a_peer_that_falls_silent() -> None:
+    """Time is limited in the other role too."""
+    with Catching(GatedTurning, idle_timeout=0.01) as caught, caught.connect() as wire:
+        wire.send(HELO + b"TURN\r\n")
+        handler = caught.handler()
+        opened(handler)
+        assert wire.rest() == GREETING + HELLO + OKAY
+        wait_for_sessions()
+        assert handler.endings == [Closed()]
+
+
+def test_stop_in_the_other_role() -> None:
+    """A server that stops does not wait for a peer that has become the receiver."""
+    with Catching(Turning) as caught, turned_to(caught) as wire:
+        caught.server.stop()
+        assert threads() == []
+        assert wire.rest() == b""
+        assert caught.handler().endings == [Closed()]
