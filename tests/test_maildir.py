@@ -149,12 +149,13 @@ def test_line_ends_over_cuts(
 ) -> None:
     """However the message came in, as a receiver hands it on, it is the same (4.5.2)."""
     message = b"".join(morsels) + b"\r\n"
+    stuffed = (b"\r\n" + message).replace(b"\r\n.", b"\r\n..")[2:]
+    parts = data.draw(pieces(stuffed + b".\r\n"))
     root = tmp_path_factory.mktemp("mail")
     draft = Maildir(root).begin(["smith"], b"")
     decoder = DotDecoder()
-    stuffed = (b"\r\n" + message).replace(b"\r\n.", b"\r\n..")[2:]
-    for piece in data.draw(pieces(stuffed + b".\r\n")):
-        draft.write(decoder.decode(piece))
+    for part in parts:
+        draft.write(decoder.decode(part))
     draft.commit()
     assert seen(root) == [message.replace(b"\r\n", b"\n")]
 
