@@ -182,6 +182,13 @@ def test_each_dialect_is_itself() -> None:
     assert other != RFC821
 
 
+def test_what_is_derived_is_not_shown() -> None:
+    """The repr of a dialect has what it was made with."""
+    assert "foreign_words=" in repr(RFC821)
+    assert "syntaxes=" not in repr(RFC821)
+    assert "codes=" not in repr(RFC821)
+
+
 def test_foreign_words_are_no_command_words() -> None:
     """No word of HTTP is one of SMTP, so none can be taken for a command."""
     assert all(word.isupper() and word not in RFC821.syntaxes for word in HTTP_WORDS)

@@ -19,6 +19,7 @@ from smtp821 import (
     ORDER,
     RFC821,
     RFC821_LENIENT,
+    SEQUENCING,
     Closed,
     Connected,
     Data,
@@ -286,6 +287,16 @@ def test_an_inquiry_succeeds_with_mailboxes(verb: Verb) -> None:
     assert receiver.reply_owed is verb
     receiver.accept("Fred Smith <Smith@USC-ISIF.ARPA>")
     assert receiver.data_to_send() == b"250 Fred Smith <Smith@USC-ISIF.ARPA>\r\n"
+
+
+def test_the_ordinary_reply_has_to_be_legal() -> None:
+    """4.3: where a dialect does not have it for a command, accept() is refused as reply() is."""
+    rows = {**SEQUENCING, Verb.NOOP: {Outcome.ERROR: (500,)}}
+    receiver = asked(Verb.NOOP, attrs.evolve(WHOLE, sequencing=rows))
+    with pytest.raises(LocalProtocolError, match="250 is no reply to NOOP; 500, 501 are"):
+        receiver.accept()
+    assert receiver.reply_owed is Verb.NOOP
+    assert receiver.data_to_send() == b""
 
 
 def test_help_names_what_is_offered() -> None:
