@@ -309,6 +309,16 @@ def test_the_name_of_this_host(monkeypatch: pytest.MonkeyPatch, own: str, name: 
         pass
 
 
+def test_a_host_without_a_name_or_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses of IPv6 cannot be written (4.1.2 <dotnum>); something has to be said."""
+    monkeypatch.setattr(socket, "getfqdn", lambda: "no domain")
+    script = turns(OPENING[0], (b"HELO localhost\r\n", HELLO), QUIT)
+    with playing(script) as port:
+        monkeypatch.setattr(socket.socket, "getsockname", lambda sock: ("::1", 4021, 0, 0))
+        with Client(port=port, timeout=TIMEOUT):
+            pass
+
+
 def test_a_helo_that_is_no_domain() -> None:
     """It is refused at once, before there is a connection."""
     with pytest.raises(LocalProtocolError, match="is not a Domain"):

@@ -10,10 +10,10 @@ import os
 import socket
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path as File
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -31,6 +31,7 @@ from smtp821 import (
     MailData,
     Noop,
     Path,
+    Rejected,
     Reply,
     Verb,
 )
@@ -542,18 +543,22 @@ def test_stop_and_a_peer_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> 
         handler = caught.handler()
         choke(wire)
         caught.server.stop(grace=0.0)
-        assert threads() == []
+        wait_for_sessions()
         assert handler.endings == [Closed()]
 
 
-def test_a_last_word_that_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that does not close after the last word is not waited for longer than a moment."""
-    monkeypatch.setattr("smtp821.sockets._LINGER", 0.01)
+@pytest.mark.parametrize("behind", [b"", b"NOOP\r\n"])
+def test_a_peer_that_stays(monkeypatch: pytest.MonkeyPatch, behind: bytes) -> None:
+    """A peer that does not close, or talks on, behind the last word is given a moment only."""
+    monkeypatch.setattr("smtp821.sockets._LINGER", 0.05)
     with Catching() as caught, caught.connect() as wire:
         wire.send(QUIT)
         assert wire.rest() == GREETING + BYE
+        with contextlib.suppress(ConnectionError):
+            while behind and threads("smtp821 connection"):
+                wire.send(behind)
         wait_for_sessions()
-        caught.handler()
+        assert len(caught.handler().endings) == 1
 
 
 def test_wait() -> None:
@@ -674,14 +679,21 @@ def test_a_handler_that_raises(caplog: pytest.LogCaptureFixture) -> None:
     assert errors == ["at MAIL", "at NOOP", "at the end"]
 
 
+T = TypeVar("T")
+
+
 class Asynchronous(Handler):
     """Answers later, for which there is no event loop here."""
 
     async def helo(self, command: Command) -> None:
         """Answer later."""
 
-    async def mail(self, command: Mail) -> None:
-        """Answer later."""
+    def send(self, command: Command) -> None:
+        """Be offered."""
+
+    def rejected(self, event: Rejected) -> Future[None]:
+        """Give something else to wait for."""
+        return Future()
 
     async def closed(self, event: Closed) -> None:
         """Take it in later."""
@@ -690,10 +702,19 @@ class Asynchronous(Handler):
 def test_async_methods_are_refused(caplog: pytest.LogCaptureFixture) -> None:
     """They are a handler's mistake here, answered as any other, and the log says what to do."""
     with serve(Asynchronous, port=0, domain=HOST) as server, reached(server) as wire:
-        wire.send(HELO)
-        assert wire.rest() == GREETING + NOT_AVAILABLE
-    assert len(caplog.records) == 2
+        wire.send(MAIL.replace(b"MAIL", b"SEND") + HELO)
+        wire.hears(GREETING + b"503 Bad sequence of commands\r\n")
+        assert wire.rest() == NOT_AVAILABLE
+    assert len(caplog.records) == 3
     assert "async methods need smtp821.asyncio or smtp821.trio" in caplog.text
+
+
+class Future(Awaitable[T]):
+    """Something to wait for that is no coroutine."""
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """It never comes."""
+        raise AssertionError
 
 
 def no_handler(peer: str) -> Handler:
