@@ -35,6 +35,7 @@ from smtp821 import (
 )
 
 __all__ = [
+    "ODD_REPLIES",
     "any_text",
     "chunkings",
     "client_streams",
@@ -43,6 +44,7 @@ __all__ = [
     "domains",
     "forward_paths",
     "hostile_lines",
+    "long_lines",
     "mail_data",
     "mailboxes",
     "nearly_valid_lines",
@@ -194,7 +196,17 @@ hostile_lines = st.one_of(
     ).map(lambda line: line + CRLF),
 )
 
-command_lines = st.one_of(valid_lines, valid_lines, nearly_valid_lines(), hostile_lines)
+long_lines = st.builds(
+    lambda word, filling, size, end: (word + filling * size)[:size] + end + CRLF,
+    st.sampled_from((b"", b"HELP ", b"NOOP", b"VRFY ")),
+    st.sampled_from((b"x", b"\r", b"\n", b"x\r")),
+    st.one_of(st.integers(505, 515), st.integers(1018, 1028), st.integers(500, 3000)),
+    st.sampled_from((b"", b"\r", b".")),
+)
+
+command_lines = st.one_of(
+    valid_lines, valid_lines, nearly_valid_lines(), hostile_lines, long_lines
+)  # fmt: skip
 
 # 4.5.2: mail data. Every hazard of dots and line ends, in every neighbourhood.
 
@@ -247,41 +259,41 @@ def _on_the_wire(code: int, lines: list[str]) -> bytes:
 _sound_replies = st.builds(
     _on_the_wire, st.one_of(st.sampled_from(Code).map(int), st.integers(200, 599)), _reply_texts
 )
-_odd_replies = st.sampled_from(
-    [
-        b"250\r\n",
-        b"354\r\n",
-        b"250-\r\n250\r\n",
-        b"250-one\r\n250-two\r\n250 three\r\n",
-        b"250 caf\xe9 \xe2\x80\xa8\r\n",
-        b"250 \x1b[2J\0\r\n",
-        b"421 closing\r\n",
-        b"421-closing\r\n",
-        b"250 one\r\n250 two\r\n",
-        b"354 go\r\n250 OK\r\n",
-        b"250-one\r\n550 two\r\n",
-        b"250OK\r\n",
-        b"250_OK\r\n",
-        b"25\r\n",
-        b"2500 OK\r\n",
-        b"199 OK\r\n",
-        b"600 OK\r\n",
-        b"\xb2\xb5\xb0 OK\r\n",
-        b" 250 OK\r\n",
-        b"\r\n",
-        b"250 one\ntwo\r\n",
-        b"250 one\n250 two\r\n",
-        b"250 one\r\r\n",
-        b"250 OK\n",
-        b"250 OK",
-        b"250-",
-        b"250 " + b"x" * 506 + CRLF,
-        b"250 " + b"x" * 507 + CRLF,
-        b"250 " + b"x" * 507 + b"\r" + CRLF,
-        b"250-x\r\n" * 1023 + b"250 x\r\n",
-        b"250-x\r\n" * 1024,
-    ]
+ODD_REPLIES = (
+    b"250\r\n",
+    b"354\r\n",
+    b"250-\r\n250\r\n",
+    b"250-one\r\n250-two\r\n250 three\r\n",
+    b"250 caf\xe9 \xe2\x80\xa8\r\n",
+    b"250 \x1b[2J\0\r\n",
+    b"250 a\tb\r\n",
+    b"421 closing\r\n",
+    b"421-closing\r\n",
+    b"250 one\r\n250 two\r\n",
+    b"354 go\r\n250 OK\r\n",
+    b"250-one\r\n550 two\r\n",
+    b"250OK\r\n",
+    b"250_OK\r\n",
+    b"25\r\n",
+    b"2500 OK\r\n",
+    b"199 OK\r\n",
+    b"600 OK\r\n",
+    b"\xb2\xb5\xb0 OK\r\n",
+    b" 250 OK\r\n",
+    b"\r\n",
+    b"250 one\ntwo\r\n",
+    b"250 one\n250 two\r\n",
+    b"250 one\r\r\n",
+    b"250 OK\n",
+    b"250 OK",
+    b"250-",
+    b"250 " + b"x" * 506 + CRLF,
+    b"250 " + b"x" * 507 + CRLF,
+    b"250 " + b"x" * 507 + b"\r" + CRLF,
+    b"250-x\r\n" * 1023 + b"250 x\r\n",
+    b"250-x\r\n" * 1024,
 )
+_odd_replies = st.sampled_from(ODD_REPLIES)
 _common_replies = st.sampled_from((b"220 BBN-UNIX.ARPA\r\n", b"250 OK\r\n", b"354 go\r\n"))
 _replies = st.one_of(_common_replies, _common_replies, _sound_replies, _odd_replies)
 reply_streams = st.one_of(
@@ -309,10 +321,11 @@ any_text = st.one_of(
 
 @st.composite
 def pieces(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """Data cut into pieces, none of them empty: anywhere, or into single octets."""
+    """Data cut into pieces, none of them empty: anywhere, or all of one size."""
     size = len(data)
-    if draw(st.integers(0, 7)) == 0:
-        return [data[at : at + 1] for at in range(size)]
+    step = draw(st.sampled_from((0, 0, 0, 0, 1, 2, 3, 100, 512)))
+    if step:
+        return [data[at : at + step] for at in range(0, size, step)]
     cuts = {0, size, *draw(st.lists(st.integers(0, size), max_size=10))}
     return [data[start:stop] for start, stop in itertools.pairwise(sorted(cuts))]
 

@@ -329,6 +329,9 @@ def test_messages_that_wait_cost_in_proportion() -> None:
     half, whole = (unit * (count * KIB // len(unit)) for count in (256, 512))
     once, twice = (taken(late(State.READY, stream, len(stream))) for stream in (half, whole))
     assert twice <= 2.5 * once
+    events = list(late(State.READY, half, len(half)))
+    assert sum(isinstance(event, EndOfData) for event in events) == 2 * half.count(unit)
+    assert sum(isinstance(event, Rejected) for event in events) == half.count(unit)
 
 
 @pytest.mark.parametrize("size", [1, 7, 512])

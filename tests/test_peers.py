@@ -626,6 +626,9 @@ def test_the_limit_of_a_message_does_not_depend_on_the_read(read: int) -> None:
             output += receiver.data_to_send()
         assert mail_data(events) == message[:10]
         assert codes(output) == [code, 250]
+        receiver.receive_data(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nnext\r\n.\r\n")
+        assert mail_data(pull(receiver)) == b"next\r\n"
+        assert codes(receiver.data_to_send()) == [250, 250, 354, 250]
 
 
 def test_sessions_share_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -84,9 +85,9 @@ DIALECTS = {
     "everything": EVERYTHING,
     "free": FREE,
     "clean": attrs.evolve(RFC821, bare_newlines=Policy.REFUSE, eight_bit=Policy.REFUSE),
-    "small": attrs.evolve(RFC821, eight_bit=Policy.PASS, limits=Limits(message=12)),
+    "small": attrs.evolve(FREE, limits=Limits(message=12, text_line=None)),
     "small and clean": attrs.evolve(
-        RFC821, bare_newlines=Policy.REFUSE, limits=Limits(message=20, recipients=1)
+        RFC821, bare_newlines=Policy.REFUSE, limits=Limits(message=12, recipients=1)
     ),
     "impatient": attrs.evolve(RFC821, limits=Limits(errors=2), foreign_words=HTTP_WORDS),
 }
@@ -141,6 +142,49 @@ def test_a_receiver_is_blind_to_the_cut_of_any_bytes(
             events += pull(receiver) if receiver.state is not State.CLOSED else []
         seen.append((joined(events), receiver.data_to_send(), receiver.state))
     assert seen[0] == seen[1]
+
+
+@given(st.data(), given_by.long_lines, st.sampled_from([RFC821, RFC821_LENIENT]))
+def test_a_receiver_is_blind_to_the_cut_of_long_lines(
+    data: st.DataObject, line: bytes, dialect: Dialect
+) -> None:
+    """4.5.3: the length of a line is that of the line; what is shown of it is always the same."""
+    limit = dialect.limits.command_line
+    session = serve(dialect, data.draw(given_by.chunkings(line + b"RSET\r\n")))
+    _, event, rset, _ = session.events
+    assert rset == Rset()
+    if len(line) > limit:
+        assert event == Rejected(Reply(500, "Line too long"), None, line[: limit - 1])
+    elif isinstance(event, Rejected):
+        assert event.line == line[:-2]
+
+
+@pytest.mark.parametrize(
+    ("message", "passed", "text"),
+    [
+        (b"123456789012\r\n", b"123456789012", "Too much mail data"),
+        (b"12345678901\r\n", b"12345678901\r", "Too much mail data"),
+        (b"1234567890\r\n\xff", b"1234567890\r\n", "Too much mail data"),
+        (b"1234567890\r\n\n", b"1234567890\r\n", "Too much mail data"),
+        (b"123456789012\xff\n", b"123456789012", "Too much mail data"),
+        (b"12345678901\xff\n\r\n", b"12345678901", "Mail data has octets over 127"),
+        (b"12345678901\n\xff\r\n", b"12345678901", "Mail data has a CR or LF that is no CRLF"),
+        (b"1234\r\xff6789012345", b"1234", "Mail data has a CR or LF that is no CRLF"),
+        (b"1234\xff\r6789012345", b"1234", "Mail data has octets over 127"),
+    ],
+)
+def test_what_comes_first_refuses_a_message(message: bytes, passed: bytes, text: str) -> None:
+    """AMB-36, AMB-39, AMB-45: the first offence counts, and nothing from there on is passed."""
+    wire = message + b"\r\n.\r\n"
+    for size in (1, 2, 3, 5, 7, len(wire)):
+        receiver = receiver_in(State.DATA, DIALECTS["small and clean"])
+        events: list[Event] = []
+        for at in range(0, len(wire), size):
+            receiver.receive_data(wire[at : at + size])
+            events += pull(receiver)
+        assert mail_data(events) == passed
+        assert isinstance(events[-1], Rejected)
+        assert events[-1].reply.text == text
 
 
 Round = Sequence[Sequence[bytes]]
@@ -419,11 +463,6 @@ def test_each_line_has_one_reply(stream: bytes, dialect: Dialect) -> None:
 # --- nothing but SMTP is written ----------------------------------------------------------------
 
 
-def safe(text: str) -> str:
-    """What should be left of a text in a reply: a "?" for whatever is not printable ASCII."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
-
-
 @given(
     st.sampled_from(Code),
     st.lists(given_by.any_text, min_size=1, max_size=4),
@@ -467,6 +506,80 @@ def test_a_reply_that_is_written_is_read_again(reply: Reply, verb: Verb) -> None
             sender.next_event()
     else:
         assert sender.next_event() == Replied(Verb.CONNECT, reply)
+
+
+def by_the_letter(wire: bytes) -> tuple[int, list[bytes]] | str | None:
+    """4.2, Appendix E: the first reply in what came, what is wrong with it, or None."""
+    texts: list[bytes] = []
+    code = b""
+    for line in wire.split(b"\r\n")[:-1]:
+        number, mark, text = line[:3], line[3:4], line[4:]
+        if len(line) > 510 or b"\r" in line or b"\n" in line:
+            return "a line too long, or not of text"
+        if not (number.isdigit() and number[:1] in b"2345" and len(number) == 3):
+            return "no code"
+        if mark not in (b"", b" ", b"-") or (code and number != code):
+            return "no separator, or another code"
+        code = number
+        texts.append(text)
+        if mark != b"-":
+            return int(code), texts
+        if len(texts) == 1024:
+            return "too many lines"
+    return None
+
+
+def read_as_expected(
+    parts: Iterable[bytes], expected: tuple[int, list[bytes]] | str | None
+) -> None:
+    """Check that a sender reads what is expected as its greeting."""
+    sender = Sender()
+    for part in parts:
+        sender.receive_data(part)
+    if isinstance(expected, str) or (expected and 300 <= expected[0] < 400):
+        with pytest.raises(RemoteProtocolError):
+            sender.next_event()
+    elif expected is None:
+        assert sender.next_event() is NEED_DATA
+    else:
+        code, texts = expected
+        event = sender.next_event()
+        assert isinstance(event, Replied)
+        assert event.reply.code == code
+        shown = [re.sub("[\t\N{REPLACEMENT CHARACTER}]", "?", line) for line in event.reply.lines]
+        assert shown == [safe(text.decode("latin-1")) for text in texts]
+
+
+def safe(text: str) -> str:
+    """A text with a "?" for whatever is not printable ASCII."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
+
+
+@given(st.data(), given_by.reply_streams)
+def test_a_reply_is_read_by_the_letter(data: st.DataObject, wire: bytes) -> None:
+    """4.2, Appendix E, AMB-33, AMB-34: any bytes, in any cut, as the first reply of a session."""
+    read_as_expected(data.draw(given_by.pieces(wire)), by_the_letter(wire))
+
+
+@pytest.mark.parametrize("wire", given_by.ODD_REPLIES)
+def test_an_odd_reply_is_read_by_the_letter(wire: bytes) -> None:
+    """The same for each that is odd, whole and in single octets."""
+    read_as_expected([wire], by_the_letter(wire))
+    read_as_expected((wire[at : at + 1] for at in range(len(wire))), by_the_letter(wire))
+
+
+@given(st.data(), st.lists(given_by.reply_values, min_size=1, max_size=5))
+def test_one_reply_leaves_nothing_to_the_next(data: st.DataObject, replies: list[Reply]) -> None:
+    """4.2: replies in a row are each what they were, whatever their codes and lines."""
+    sender = sender_in(State.READY)
+    for reply in replies:
+        assume(reply.code not in (Code.NOT_AVAILABLE, Code.START_MAIL_INPUT))
+        sender.send(Noop())
+        for part in data.draw(given_by.pieces(reply.to_bytes(RFC821.limits))):
+            assert sender.next_event() is NEED_DATA
+            sender.receive_data(part)
+        assert sender.next_event() == Replied(Verb.NOOP, reply, Noop())
+        assert sender.next_event() is NEED_COMMAND
 
 
 WHERE = {
