@@ -328,10 +328,14 @@ def test_each_number(production: str, lengths: tuple[int, ...], values: range) -
         ("tail:MAIL", " FROM :<>", (False, False, False)),
         ("tail:MAIL", " from:<\u017fmith@abc>", (False, False, False)),
         ("tail:HELO", " \u212a.abc", (False, False, False)),
+        ("zone", LETTERS, (True, True, True)),
+        ("zone", "-0700", (True, True, True)),
+        ("zone", "+070", (False, False, False)),
+        ("zone", "U-T", (False, False, False)),
     ],
 )
-def test_amended_text(production: str, text: str, expected: tuple[bool, bool, bool]) -> None:
-    """AMB-10 to AMB-16: the borders of what STRICT and LOOSE read otherwise."""
+def test_borders(production: str, text: str, expected: tuple[bool, bool, bool]) -> None:
+    """4.1.2, AMB-10 to AMB-16: the borders of what the three grammars read otherwise."""
     assert verdicts(production, text) == expected
 
 

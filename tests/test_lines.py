@@ -196,6 +196,7 @@ def test_take() -> None:
     assert reader.next_line() == b"DATA"
     assert reader.take() == b"line\r\n.\r\nQUIT\r\n"
     assert reader.take() == b""
+    assert held(reader) == 0
     assert not reader
     assert reader.next_line() is None
 
@@ -206,6 +207,24 @@ def test_take_before_a_line() -> None:
     reader.feed(b"x" * 400)
     reader.feed(b"y" * 400)
     assert reader.take() == b"x" * 400 + b"y" * 400
+
+
+@pytest.mark.parametrize("size", [1000, 65535, 65536, 65537, 300_000])
+@pytest.mark.parametrize("back", [0, 1, 999])
+def test_take_and_give_back_much(size: int, back: int) -> None:
+    """However much there is, and however much is given back each time, it comes in its order."""
+    data = bytes(at * at % 251 for at in range(300_000))
+    reader = LineReader(LIMIT)
+    taken = []
+    for at in range(0, len(data), size):
+        reader.feed(data[at : at + size])
+        some = reader.take()
+        end = len(some) - back
+        reader.give_back(some[end:])
+        taken.append(some[:end])
+    taken += iter(reader.take, b"")
+    assert b"".join(taken) == data
+    assert not reader
 
 
 def test_give_back() -> None:
