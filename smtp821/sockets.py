@@ -13,21 +13,21 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from .conversation import Conversation
 from .delivery import MESSAGE, Delivery, Message, SessionLost, SessionRefused, Source, deliver
+from .exchange import Exchange
 from .handler import Handler
 from .protocol.commands import Command, Data, Helo, Quit, Turn, Verb
 from .protocol.dialect import RFC821, RFC821_LENIENT, Dialect
 from .protocol.errors import LocalProtocolError, SMTPError
-from .protocol.events import Closed, Connected, Pause, Replied, Turned
+from .protocol.events import Closed, Pause, Turned
 from .protocol.paths import Domain, Path, excess
-from .protocol.receiver import Receiver
-from .protocol.replies import Code, Reply, Severity
+from .protocol.replies import Reply, Severity
 from .protocol.sender import Sender
+from .service import Service
 from .transcript import Transcript
 
 __all__ = ["Client", "Server", "serve"]
@@ -60,33 +60,10 @@ def serve(
 
     Raises OSError where it cannot listen, LocalProtocolError for a domain that is none.
     """
-    name = Domain(domain).text
+    service = Service(handler, domain, dialect, transcript)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=128)
-
-    def converse(peer: str) -> Conversation:
-        try:
-            application = handler(peer)
-            offered = application.offers()
-        except Exception as error:
-            _log.error("there is no handler for %s", peer, exc_info=error)
-            application, offered = _Unavailable(peer), frozenset()
-        receiver = Receiver(name, dialect.offering(offered))
-        if transcript is None:
-            return Conversation(application, receiver)
-        return Conversation(application, receiver, Transcript(partial(transcript, peer)))
-
-    full = Receiver(name, dialect)
-    full.shutdown("Too many connections, try again later")
-    return Server(listener, converse, max_connections, full.data_to_send(), idle_timeout)
-
-
-class _Unavailable(Handler):
-    """Answers where the application has no handler."""
-
-    def connected(self, event: Connected) -> Reply:
-        """Send the peer away."""
-        return Reply(Code.NOT_AVAILABLE)
+    return Server(listener, service, max_connections, idle_timeout)
 
 
 class _Stop:
@@ -107,15 +84,13 @@ class Server:
     def __init__(
         self,
         listener: socket.socket,
-        converse: Callable[[str], Conversation],
+        service: Service,
         max_connections: int,
-        full: bytes,
         idle_timeout: float,
     ) -> None:
         self._listener = listener
-        self._converse = converse
+        self._service = service
         self._max_connections = max_connections
-        self._full = full
         self._idle_timeout = idle_timeout
         self.address: tuple[str, int] = listener.getsockname()[:2]
         """Host and port that the server listens at."""
@@ -138,7 +113,8 @@ class Server:
         """
         if not self._stop.begun.is_set():
             self._stop.begun.set()
-            self._wake.send(b"!")
+            with contextlib.suppress(OSError):  # it may have seen by itself that it is to end
+                self._wake.send(b"!")
         self._acceptor.join()
         self._wake.close()
         self._end(lambda connection: not connection.in_transaction, socket.SHUT_RD, grace)
@@ -172,7 +148,7 @@ class Server:
 
     def _begin(self, sock: socket.socket, peer: str) -> None:
         """Give a connection its thread, or turn it away."""
-        connection = _Connection(sock, peer, partial(self._converse, peer), self._idle_timeout)
+        connection = _Connection(sock, peer, self._service, self._idle_timeout)
         with self._lock:
             if len(self._connections) < self._max_connections:
                 try:
@@ -184,7 +160,7 @@ class Server:
                     return
         with sock, contextlib.suppress(OSError):
             sock.setblocking(False)
-            sock.send(self._full)
+            sock.send(self._service.full)
 
     def _forget(self, connection: _Connection) -> None:
         """Give the place of a connection to another."""
@@ -205,21 +181,14 @@ class Server:
 
 
 class _Connection:
-    """One connection of a server: a socket, and the thread that holds a conversation over it.
-
-    converse: begins the conversation.
-    """
+    """One connection of a server: a socket, and the thread that holds a conversation over it."""
 
     def __init__(
-        self,
-        sock: socket.socket,
-        peer: str,
-        converse: Callable[[], Conversation],
-        idle_timeout: float,
+        self, sock: socket.socket, peer: str, service: Service, idle_timeout: float
     ) -> None:
         self._sock = sock
         self._peer = peer
-        self._converse = converse
+        self._service = service
         self._idle_timeout = idle_timeout
         self._conversation: Conversation | None = None
 
@@ -252,7 +221,7 @@ class _Connection:
             try:
                 self._sock.settimeout(self._idle_timeout)
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._conversation = self._converse()
+                self._conversation = self._service.converse(self._peer)
                 _converse(self._sock, self._conversation, self._stop)
             except (OSError, SMTPError) as error:
                 _log.info("%s: %s", self._peer, error)
@@ -353,11 +322,15 @@ class Client:
         self._helo = helo and Domain(helo).text
         self.timeout: float | None = timeout
         """Seconds to wait for anything; what is set here holds from the next command on."""
-        self._transcript = transcript and Transcript(transcript)
-        self._sender = Sender(dialect)
+        shown = Transcript(transcript) if transcript is not None else None
+        self._exchange = Exchange(Sender(dialect), shown)
         self._sock: socket.socket | None = None
         self.greeting: Reply | None = None
         """The reply that opened the session; None before."""
+
+    @property
+    def _dialect(self) -> Dialect:
+        return self._exchange.sender.dialect
 
     @classmethod
     def _turned(cls, sock: socket.socket, conversation: Conversation) -> Self:
@@ -367,8 +340,8 @@ class Client:
         """
         receiver = conversation.receiver
         client = cls(helo=receiver.domain.text)
-        client._sock, client._sender = sock, receiver.turned()
-        client.timeout, client._transcript = sock.gettimeout(), conversation.transcript
+        client._exchange = Exchange(receiver.turned(), conversation.transcript)
+        client._sock, client.timeout = sock, sock.gettimeout()
         return client
 
     def __enter__(self) -> Self:
@@ -393,8 +366,8 @@ class Client:
         if self._sock is None:
             self._sock = socket.create_connection(self._address, self.timeout)
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sender = Sender(self._sender.dialect)
-        elif self._sender.awaiting is not Verb.CONNECT:
+            self._exchange = Exchange(Sender(self._dialect), self._exchange.transcript)
+        elif self._exchange.sender.awaiting is not Verb.CONNECT:
             raise LocalProtocolError("the session is open already")
         try:
             self.greeting = reply = self._reply()
@@ -422,7 +395,7 @@ class Client:
         try:
             if notice := self._overheard():
                 return notice
-            self._sender.send(command)
+            self._exchange.send(command)
         except LocalProtocolError:
             raise
         except BaseException:
@@ -462,7 +435,7 @@ class Client:
             reverse_path,
             forward_paths,
             kind=kind,
-            limits=self._sender.dialect.limits,
+            limits=self._dialect.limits,
             repeatable=source.repeatable,
         )
         try:
@@ -489,9 +462,8 @@ class Client:
         if self._sock is not None and reply.severity is Severity.COMPLETED:
             with self._sock as sock:
                 self._sock = None
-                dialect = self._sender.turned(name).dialect.offering(handler.offers())
-                receiver = Receiver(name, dialect)
-                _converse(sock, Conversation(handler, receiver, self._transcript), _Stop())
+                conversation = self._exchange.turned(handler, name)
+                _converse(sock, conversation, _Stop())
         return reply
 
     def _message(self, message: Message) -> Reply:
@@ -508,7 +480,7 @@ class Client:
         """Send the mail data and its end; gives the 421 that cut it short, if one did."""
         try:
             for chunk in message.chunks():
-                self._sender.send_data(chunk)
+                self._exchange.send_data(chunk)
                 self._flush()
         except OSError:
             with contextlib.suppress(OSError, SessionLost):
@@ -517,45 +489,36 @@ class Client:
             raise
         if notice := self._overheard():  # before the message is confirmed
             return notice
-        self._sender.end_data()
+        self._exchange.end_data()
         return None
 
     def _reply(self) -> Reply:
         """Wait for the one reply that is awaited; whatever else comes closes the connection."""
         try:
-            while not isinstance(event := self._sender.next_event(), Replied):
-                if isinstance(event, Closed):
-                    raise SessionLost("the other side closed the connection", event.awaiting)
+            while (reply := self._exchange.reply()) is None:
                 self._flush()
-                self._sender.receive_data(self._read())
-            if not isinstance(self._sender.next_event(), (Pause, Turned)):
-                self._abandon()
-            return event.reply
+                self._exchange.receive_data(self._read())
         except BaseException:
             self._abandon()
             raise
+        if self._exchange.over:
+            self._abandon()
+        return reply
 
     def _overheard(self) -> Reply | None:
-        """Listen whether the other side has spoken out of turn; it may, to say 421 (AMB-28).
-
-        Gives that 421, with which the session is over, or None. Raises SessionLost if the other
-        side has gone, RemoteProtocolError if it said anything else.
-        """
+        """Read what the other side has said out of turn, without waiting; the 421, if it is one."""
         sock = self._connected()
         sock.setblocking(False)
         try:
-            self._sender.receive_data(self._read())
+            self._exchange.receive_data(self._read())
         except BlockingIOError:
             return None
         finally:
             sock.settimeout(self.timeout)
-        event = self._sender.next_event()
-        if isinstance(event, Closed):
-            raise SessionLost("the other side closed the connection", event.awaiting)
-        if isinstance(event, Replied):
+        notice = self._exchange.overheard()
+        if notice is not None:
             self._abandon()
-            return event.reply
-        return None  # a part of a reply, to which the sender has no answer: it raises
+        return notice
 
     def _connected(self) -> socket.socket:
         if self._sock is None:
@@ -563,16 +526,11 @@ class Client:
         return self._sock
 
     def _flush(self) -> None:
-        if data := self._sender.data_to_send():
-            if self._transcript:
-                self._transcript.sender(data)
+        if data := self._exchange.data_to_send():
             self._connected().sendall(data)
 
     def _read(self) -> bytes:
-        data = self._connected().recv(_READ)
-        if self._transcript:
-            self._transcript.receiver(data)
-        return data
+        return self._connected().recv(_READ)
 
     def _abandon(self) -> None:
         if self._sock is not None:
@@ -581,7 +539,7 @@ class Client:
 
     def _own_name(self) -> str:
         """The name of this host, or where that cannot be sent its address (4.1.2 <dotnum>)."""
-        limits = self._sender.dialect.limits
+        limits = self._dialect.limits
         for name in (socket.getfqdn(), f"[{self._connected().getsockname()[0]}]"):
             with contextlib.suppress(LocalProtocolError):
                 if not excess(Domain(name), limits):

@@ -19,7 +19,7 @@ PACKAGE: Final = "smtp821"
 LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"protocol"}),
     frozenset({"mail"}),
-    frozenset({"", "handler", "conversation", "delivery", "transcript"}),
+    frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"}),
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
     frozenset({"cli", "__main__"}),
 )
