@@ -267,6 +267,14 @@ def test_a_refused_transaction_does_not_end_the_others() -> None:
     assert statuses(delivery) == [(ONE, Status.TEMPORARY, 452), (TWO, Status.ACCEPTED, 250)]
 
 
+def test_nobody_in_one_transaction() -> None:
+    """A transaction that is aborted for want of recipients makes room for the next (3.1)."""
+    plan = plan_for(ONE, TWO, limits=Limits(recipients=1))
+    steps, delivery = follow(plan, 250, 550, 250, 250, 250, 354, 250)
+    assert steps == [MAIL, RCPT_ONE, RSET, MAIL, RCPT_TWO, DATA, "MESSAGE"]
+    assert statuses(delivery) == [(ONE, Status.PERMANENT, 550), (TWO, Status.ACCEPTED, 250)]
+
+
 # What can never be sent.
 
 
@@ -324,6 +332,7 @@ def test_lost_at_any_step(replies: int, error: Exception, status: Status) -> Non
         RecipientResult(TWO, status, error=error),
     )
     assert delivery.status is status
+    assert delivery.recipients[0].forward_path is None
 
 
 @pytest.mark.parametrize(("error", "status"), ERRORS)
