@@ -167,7 +167,7 @@ def deliver(
     opening = _KINDS[kind](reverse_path)
     commands = [Rcpt(path) for path in paths]  # all are looked at before any is sent
     for path in (opening.reverse_path, *paths):
-        if too_long := excess(path, limits):
+        if too_long := excess(path, limits, sent=True):
             raise LocalProtocolError(f"{path}: {too_long} (4.5.3)")
     if not commands:
         raise LocalProtocolError("a message needs a recipient (3.1)")

@@ -624,7 +624,7 @@ def test_the_limit_of_a_message_does_not_depend_on_the_read(read: int) -> None:
             receiver.receive_data(stream[at : at + read])
             events += pull(receiver)
             output += receiver.data_to_send()
-        assert mail_data(events) == message[:10]
+        assert mail_data(events) == message[: 10 if code == 250 or b"QUIT" in message else 9]
         assert codes(output) == [code, 250]
         receiver.receive_data(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nnext\r\n.\r\n")
         assert mail_data(pull(receiver)) == b"next\r\n"

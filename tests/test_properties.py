@@ -163,7 +163,7 @@ def test_a_receiver_is_blind_to_the_cut_of_long_lines(
     ("message", "passed", "text"),
     [
         (b"123456789012\r\n", b"123456789012", "Too much mail data"),
-        (b"12345678901\r\n", b"12345678901\r", "Too much mail data"),
+        (b"12345678901\r\n", b"12345678901", "Too much mail data"),
         (b"1234567890\r\n\xff", b"1234567890\r\n", "Too much mail data"),
         (b"1234567890\r\n\n", b"1234567890\r\n", "Too much mail data"),
         (b"123456789012\xff\n", b"123456789012", "Too much mail data"),

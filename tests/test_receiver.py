@@ -771,6 +771,16 @@ def test_arguments_that_are_too_long(line: bytes, reply: bytes) -> None:
     assert receiver.data_to_send() == reply
 
 
+def test_a_reply_that_has_its_lines_is_given_alone() -> None:
+    """4.2: lines beside a Reply are the caller's mistake, and nothing is written."""
+    receiver = receiver_at(State.READY)
+    assert ask(receiver, b"NOOP\r\n") == Noop()
+    with pytest.raises(LocalProtocolError, match="has its lines already"):
+        receiver.reply(Reply(250), "OK")
+    assert receiver.data_to_send() == b""
+    assert receiver.reply_owed is Verb.NOOP
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 100])
 def test_a_message_of_the_limit_and_of_one_octet_more(size: int) -> None:
     """4.5.3, AMB-45: over the limit it is swallowed to its end, then 552; then all is as ever."""
@@ -778,7 +788,7 @@ def test_a_message_of_the_limit_and_of_one_octet_more(size: int) -> None:
     for wire, last in ((b"..34567\r\n.\r\n", 8), (b"..345678\r\n.\r\nNOOP\r\n", 0)):
         receiver = receiver_at(State.DATA, limited(message=8))
         events, output = converse(receiver, cut(wire, *[size] * 30))
-        assert events[0] == MailData(b".34567\r\n" if last else b".345678\r")
+        assert events[0] == MailData(b".34567\r\n" if last else b".345678")
         if last:
             assert events[1:] == [EndOfData(ENVELOPE, 8, False)]
             assert output == b"250 OK\r\n"
@@ -803,7 +813,7 @@ def test_a_bound_on_errors() -> None:
     """AMB-59: one error over the limit is answered 421, and the session is closed."""
     receiver = receiver_at(State.RCPT, limited(errors=2))
     events, output = converse(receiver, [b"X\r\nDATA x\r\nNOOP\r\nMAIL FROM:<>\r\nNOOP\r\n"])
-    closing = Reply(421, "Too many errors; closing")
+    closing = Reply(421, f"{HOST} Too many errors; closing")
     assert events[3:] == [
         Rejected(closing, Verb.MAIL, b"MAIL FROM:<>"),
         Closed(cancelled=ENVELOPE),
@@ -852,7 +862,7 @@ EIGHT_BIT: Final = "Mail data has octets over 127"
         (b"a\xe9b\r\n", b"a", EIGHT_BIT),
         (b"\x80\r\n", b"", EIGHT_BIT),
         (b"0123456789\r\nx\r\n", b"0123456789\r\n", TOO_MUCH),
-        (b"0123456789a\r\n", b"0123456789a\r", TOO_MUCH),
+        (b"0123456789a\r\n", b"0123456789a", TOO_MUCH),
         (b"0123456789\r\n\n\r\n", b"0123456789\r\n", TOO_MUCH),
         (b"0123456789\r\n\xe9\r\n", b"0123456789\r\n", TOO_MUCH),
         (b"a\nb\xe9\r\n", b"a", NEWLINE),
@@ -904,7 +914,7 @@ def test_the_policies_of_the_two_dialects(dialect: Dialect, refused: str) -> Non
 
 
 EARLY: Final = attrs.evolve(WHOLE, early_talkers=Policy.REFUSE)
-TOO_EARLY: Final = Reply(421, "You spoke before it was your turn; closing")
+TOO_EARLY: Final = Reply(421, f"{HOST} You spoke before it was your turn; closing")
 TOO_EARLY_BYTES: Final = b"421 BBN-UNIX.ARPA You spoke before it was your turn; closing\r\n"
 
 
@@ -939,7 +949,7 @@ def test_those_who_wait_are_no_early_talkers() -> None:
 def test_foreign_words(line: bytes) -> None:
     """A dialect may close at once on the words of another protocol; by default they are 500."""
     receiver = receiver_at(State.RCPT, attrs.evolve(WHOLE, foreign_words=HTTP_WORDS))
-    reply = Reply(421, "This is SMTP, and you speak something else; closing")
+    reply = Reply(421, f"{HOST} This is SMTP, and you speak something else; closing")
     assert ask(receiver, line + b"\r\nHost: x\r\n\r\n") == Rejected(reply, None, line)
     assert receiver.next_event() == Closed(cancelled=ENVELOPE)
     assert receiver.data_to_send() == (

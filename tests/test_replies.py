@@ -285,6 +285,20 @@ def test_forward(code: int, text: str, path: str) -> None:
     assert received.forward_path == Path(path)
 
 
+@pytest.mark.parametrize("path", ["<>", "<Postmaster>"])
+def test_forward_to_no_mailbox(path: str) -> None:
+    """3.2: a path that a sender cannot try is no forward-path."""
+    with pytest.raises(LocalProtocolError, match=f"^{path} leads to no mailbox"):
+        Reply.forward(551, Path(path))
+
+
+@pytest.mark.parametrize("lines", [5, [b"OK"], ("OK", None)])
+def test_text_that_is_no_text(lines: Any) -> None:
+    """4.2: the text of a reply is lines of str."""
+    with pytest.raises(LocalProtocolError, match="lines of str"):
+        Reply(250, lines)
+
+
 @pytest.mark.parametrize("code", [250, 550, 553, 200, 0])
 def test_forward_of_another_code(code: int) -> None:
     """3.2: no other code carries a path."""

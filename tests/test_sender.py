@@ -318,6 +318,7 @@ def forged(base: type[Command], text: str, *arguments: str) -> Command:
         (Noop, "NOOP now", "NOOP now: Syntax error"),
         (Data, "MAIL FROM:<a@b.c>", "is not what DATA looks like"),
         (Rset, "RSET" + " " * 507, "at most 512 octets"),
+        (Noop, "NOOP  ", "is written 'NOOP'"),
     ],
 )
 def test_a_forged_command_is_refused(base: type[Command], text: str, message: str) -> None:
@@ -387,8 +388,8 @@ HOSTS: Final = ",".join(["@" + "h" * 62] * 3)
         ),
         (
             State.MAIL,
-            Rcpt(f"<{HOSTS}:{'u' * 10}@{'d' * 53}>"),
-            Rcpt(f"<{HOSTS}:{'u' * 11}@{'d' * 53}>"),
+            Rcpt(f"<{HOSTS}:{'u' * 8}@{'d' * 53}>"),  # 256 with its brackets (AMB-41)
+            Rcpt(f"<{HOSTS}:{'u' * 9}@{'d' * 53}>"),
             "Path too long",
         ),
         (

@@ -110,8 +110,9 @@ class Dialect:
 RFC821: Final = Dialect(name="RFC 821")
 
 # The sizes of today's names and lines: RFC 1035 2.3.4 (domains), RFC 5321 4.5.3.1 (the rest are
-# floors there), and mail data with lines of any length, which costs nothing.
-_ROOMY: Final = Limits(user=128, domain=255, path=512, command_line=1024, text_line=None)
+# floors there), and mail data with lines of any length, which costs nothing. A path still fits
+# the line of a 251 or 551.
+_ROOMY: Final = Limits(user=128, domain=255, path=448, command_line=1024, text_line=None)
 
 RFC821_LENIENT: Final = Dialect(
     name="RFC 821, lenient",

@@ -120,10 +120,13 @@ class Path:
     def of(cls, mailbox: Mailbox | str, *route: Domain | str) -> Path:
         """The path to a mailbox, by way of the hosts of a route, the nearest first (3.6).
 
-        Raises LocalProtocolError where the parts make no path.
+        Raises LocalProtocolError for texts that are no mailbox, or no domain.
         """
-        hosts = ",".join(f"@{host}" for host in route)
-        return cls(f"<{hosts}:{mailbox}>" if route else f"<{mailbox}>")
+        if isinstance(mailbox, str):
+            mailbox = Mailbox(mailbox)
+        hosts = [Domain(host) if isinstance(host, str) else host for host in route]
+        way = ",".join(f"@{host}" for host in hosts)
+        return cls(f"<{way}:{mailbox}>" if way else f"<{mailbox}>")
 
     @property
     def route(self) -> tuple[Domain, ...]:
@@ -159,14 +162,17 @@ NULL_PATH: Final = Path("<>")
 POSTMASTER: Final = Path("<Postmaster>")
 
 
-def excess(value: Path | Domain, limits: Limits) -> str | None:
-    """Which size of 4.5.3 the value exceeds, in words for a reply ("Path too long"), or None."""
+def excess(value: Path | Domain, limits: Limits, *, sent: bool = False) -> str | None:
+    """Which size of 4.5.3 the value exceeds, in words for a reply ("Path too long"), or None.
+
+    sent: whether it is to be sent; the brackets of a path count only then.
+    """
     text = value.text
     if len(text) <= limits.user and len(text) <= limits.domain:  # whatever its parts are
         return None
     if isinstance(value, Domain):
         return "Domain too long" if len(text) > limits.domain else None
-    if len(text) - 2 > limits.path:  # the brackets are not counted (AMB-41)
+    if len(text) - (0 if sent else 2) > limits.path:  # AMB-41
         return "Path too long"
     mailbox = value.mailbox
     if mailbox is not None and len(mailbox.local_part) > limits.user:

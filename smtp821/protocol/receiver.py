@@ -102,6 +102,8 @@ class Receiver(Channel):
         if number not in legal:
             codes = ", ".join(map(str, sorted(legal)))
             raise LocalProtocolError(f"{number} is no reply to {owed.verb}; {codes} are (4.3)")
+        if isinstance(code, Reply) and lines:
+            raise LocalProtocolError("a Reply has its lines already; give it alone, or a code")
         reply = code if isinstance(code, Reply) else Reply(code, lines)
         if reply.code in _FORWARD_CODES and reply.forward_path is None:
             raise LocalProtocolError(f"{reply.code} carries a path: Reply.forward(...) (3.2)")
@@ -141,7 +143,8 @@ class Receiver(Channel):
         if self.state is not State.TURNED:
             raise LocalProtocolError("the roles are exchanged once TURN is answered 250 (3.8)")
         if self._input:
-            raise RemoteProtocolError("bytes behind TURN, before the roles changed", _TOO_EARLY)
+            reply = self._named(Verb.TURN, _TOO_EARLY)
+            raise RemoteProtocolError("bytes behind TURN, before the roles changed", reply)
         return Sender(self.dialect)
 
     # Reading: one method for the states in which the same things can come.
@@ -208,7 +211,7 @@ class Receiver(Channel):
     def _admit(self, data: bytes) -> bytes:
         """As much of the mail data as is within the policies; from there on it is swallowed.
 
-        Where it stops is a matter of the data alone, not of how it was cut up.
+        Where it stops is a matter of the data alone, not of how it was cut up; never in a CRLF.
         """
         if self._refusal is not None:
             return b""
@@ -225,6 +228,8 @@ class Receiver(Channel):
         if dialect.bare_newlines is Policy.REFUSE and -1 < (at := bare_newline(data)) < stop:
             stop = at
             self._refusal = _BARE_NEWLINE
+        if data[stop - 1 : stop + 1] == b"\r\n":
+            stop -= 1
         return data[:stop]
 
     def _starve(self) -> Event | Pause:
@@ -256,13 +261,16 @@ class Receiver(Channel):
         errors = self.dialect.limits.errors
         if errors is not None and self._errors > errors:
             reply = _TOO_MANY_ERRORS
-        self._answer(verb, reply)
-        return Rejected(reply, verb, line)
+        return Rejected(self._answer(verb, reply), verb, line)
 
-    def _answer(self, verb: Verb | None, reply: Reply, owed: object = None) -> None:
-        """Write a reply, and let it have its effect; verb: what is answered, if it has a name."""
-        wire = self._named(verb, reply).to_bytes(self.dialect.limits)
-        self._settle(verb, reply.code, wire, owed)
+    def _answer(self, verb: Verb | None, reply: Reply, owed: object = None) -> Reply:
+        """Write a reply, and let it have its effect; gives it as it was written.
+
+        verb: what is answered, if it has a name.
+        """
+        reply = self._named(verb, reply)
+        self._settle(verb, reply.code, reply.to_bytes(self.dialect.limits), owed)
+        return reply
 
     def _settle(self, verb: Verb | None, code: int, wire: bytes, owed: object) -> None:
         self._owed = None

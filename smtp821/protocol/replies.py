@@ -110,7 +110,7 @@ def _is_safe(line: str, width: int) -> bool:
 
 
 def _lines(value: str | Iterable[str]) -> tuple[str, ...]:
-    lines = (value,) if isinstance(value, str) else tuple(value)
+    lines = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     if not all(isinstance(line, str) for line in lines):
         raise LocalProtocolError(f"the text of a reply is lines of str, not {lines!a}")
     return lines
@@ -149,8 +149,10 @@ class Reply:
     def forward(cls, code: int, path: Path) -> Reply:
         """251 or 551 with the forward-path to use instead (3.2).
 
-        Raises LocalProtocolError for another code.
+        Raises LocalProtocolError for another code, and for a path without a mailbox.
         """
+        if path.mailbox is None:
+            raise LocalProtocolError(f"{path} leads to no mailbox that a sender could try (3.2)")
         text = STANDARD_TEXTS.get(code, "")
         if "{forward-path}" not in text:
             raise LocalProtocolError(f"{code} carries no forward-path; 251 and 551 do (3.2)")

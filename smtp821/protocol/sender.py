@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .channel import Channel, as_bytes
-from .commands import COMMANDS, Command, Rcpt, Verb
+from .commands import COMMANDS, Command, Rcpt, TransactionCommand, Verb
 from .dialect import RFC821, Dialect
 from .dots import DotEncoder
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import NEED_COMMAND, NEED_DATA, Closed, Pause, Replied, Turned
+from .paths import excess
 from .replies import Code, ReplyReader
 from .sequencing import Outcome, State
 
@@ -65,7 +66,8 @@ class Sender(Channel):
         """Send a chunk of the message, in any cut; dots are doubled here (4.5.2).
 
         Raises LocalProtocolError when no mail data is asked for, or for data that the dialect
-        does not allow (after which the message cannot be completed, only the channel closed).
+        does not allow. That chunk is not sent then; a message that cannot be sent whole is ended
+        by closing the channel, never by `end_data`.
         """
         data = as_bytes(chunk)
         self._may_speak(Verb.END_OF_DATA)
@@ -162,7 +164,7 @@ class Sender(Channel):
             legal = ", ".join(sorted(self.dialect.order[self.state])) or "nothing"
             raise LocalProtocolError(f"{verb} is not legal in state {self.state}; {legal} is")
         if self._replies:
-            raise RemoteProtocolError("the peer has spoken out of turn; next_event() says more")
+            raise RemoteProtocolError("the peer has spoken out of turn, behind its last reply")
 
     def _line(self, command: Command) -> bytes:
         """The line of a command, once it has been read as a receiver would read it."""
@@ -180,4 +182,10 @@ class Sender(Channel):
         read = syntax.parse(line[4:], limits)
         if isinstance(read, str):
             raise LocalProtocolError(f"{text}: {read}")
+        if str(read) != text:
+            raise LocalProtocolError(f"{text!a} is written {str(read)!a} (4.1.2)")
+        if isinstance(read, (TransactionCommand, Rcpt)):
+            path = read.forward_path if isinstance(read, Rcpt) else read.reverse_path
+            if too_long := excess(path, limits, sent=True):
+                raise LocalProtocolError(f"{text}: {too_long} (4.5.3)")
         return line + b"\r\n"
