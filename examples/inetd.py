@@ -8,15 +8,13 @@ It keeps no mail: every recipient is unknown. What it shows is the whole of an a
 import os
 import sys
 
-from smtp821 import RFC821, Closed, Handler, Receiver
-from smtp821.conversation import Conversation
+from smtp821 import RFC821, Closed, Handler
+from smtp821.service import Service
 
 
 def main() -> None:
     """Hold one session over file descriptors 0 and 1."""
-    handler = Handler("standard input")
-    receiver = Receiver("local.example", RFC821.offering(handler.offers()))
-    conversation = Conversation(handler, receiver)
+    conversation = Service(Handler, "local.example", RFC821).converse("standard input")
     while True:
         pause = conversation.advance()
         sys.stdout.buffer.write(conversation.data_to_send())
