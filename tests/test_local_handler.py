@@ -148,13 +148,14 @@ def one(store: Any, terminal: Any = None, *, opening: bytes = MAIL) -> bytes:
 # A message.
 
 
-def test_a_message() -> None:
+def test_a_message(caplog: pytest.LogCaptureFixture) -> None:
     """A message is kept behind its return path and time stamp (4.1.1 DATA, 4.1.2)."""
     store = Keeper()
     replies = Talk(store).say(MAIL, SMITH, JONES, DATA, MESSAGE, QUIT)
     assert [reply[:3] for reply in replies] == [b"250", b"250", b"250", b"354", b"250", b"221"]
     assert store.messages == [(("smith", "jones"), TRACE + TEXT)]
     assert store.calls == ["begin", "write", "commit"]
+    assert caplog.records == []
 
 
 def test_250_only_when_it_is_safe() -> None:
@@ -424,12 +425,15 @@ SAML: Final = b"SAML FROM:<JOE@ABC.ARPA>\r\n"
 
 
 @pytest.mark.parametrize("error", [BROKEN, ValueError("closed file")])
-def test_saml_and_a_terminal_that_is_gone(error: Exception) -> None:
+def test_saml_and_a_terminal_that_is_gone(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     """Success of SAML means the mailbox (3.4): 250 once, or the client would send it again."""
     store, terminal = Keeper(), Keeper(commit=error)
     assert one(store, terminal, opening=SAML) == b"250 OK\r\n"
     assert len(store.messages) == 1
     assert terminal.calls[-2:] == ["commit", "abort"]
+    assert f"a message could not be shown: {error}" in caplog.text
 
 
 def test_saml_and_a_mailbox_that_fails() -> None:

@@ -28,6 +28,7 @@ friends = ["smith@ISI.ARPA", "<jones@isi.arpa>", "x@far.example"]
 here = ["smith@ISI.ARPA", "brown@ISI.ARPA"]
 all = ["here@ISI.ARPA", "jones@ISI.ARPA", "all@ISI.ARPA"]
 far = ["x@far.example"]
+outer = ["friends@ISI.ARPA"]
 gone = ["nobody@ISI.ARPA"]
 empty = []
 
@@ -100,6 +101,7 @@ def test_nobody_at_all() -> None:
         ("<friends@ISI.ARPA>", Reply(250), ("smith", "jones")),
         ("<Here@ISI.ARPA>", Reply(250), ("smith", "brown")),
         ("<all@ISI.ARPA>", Reply(250), ("smith", "brown", "jones")),
+        ("<outer@ISI.ARPA>", Reply(250), ("smith", "jones")),
         ("<far@ISI.ARPA>", UNKNOWN, ()),
         ("<gone@ISI.ARPA>", UNKNOWN, ()),
         ("<empty@ISI.ARPA>", UNKNOWN, ()),
@@ -182,6 +184,7 @@ def test_any_lists_and_forwards(
         ("here", Reply(250, "<here@ISI.ARPA>")),
         ("all", Reply(250, "<all@ISI.ARPA>")),
         ("friends", Reply(550, "Mail does not reach everybody on that list")),
+        ("outer", Reply(550, "Mail does not reach everybody on that list")),
         ("gone", Reply(550, "Mail does not reach everybody on that list")),
         ("empty", Reply(550, "Mail does not reach everybody on that list")),
     ],

@@ -790,6 +790,21 @@ def test_a_port_that_is_taken() -> None:
         serve(Catcher, port=taken.getsockname()[1], domain=HOST)
 
 
+@pytest.mark.parametrize(("host", "family"), [("::1", "AF_INET6"), ("127.0.0.1", "AF_INET")])
+def test_families(monkeypatch: pytest.MonkeyPatch, host: str, family: str) -> None:
+    """An address with colons is one of IPv6, which not every host has."""
+    asked: list[tuple[object, str]] = []
+
+    def create_server(address: object, *, family: socket.AddressFamily, backlog: int) -> None:
+        asked.append((address, family.name))
+        raise OSError("not here")
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    with pytest.raises(OSError, match="not here"):
+        serve(Catcher, host=host, port=0, domain=HOST)
+    assert asked == [((host, 0), family)]
+
+
 def test_a_domain_that_is_none() -> None:
     """It is refused before anything is opened."""
     with pytest.raises(LocalProtocolError, match="is not a Domain"):

@@ -186,6 +186,12 @@ def test_the_date_in_universal_time() -> None:
     assert stamp(at=late).line().endswith(b" ; 31 Dec 1999 23:30:00 -0800\r\n")
 
 
+def test_a_zone_with_seconds() -> None:
+    """An offset is written in hours and minutes (RFC 1123 5.2.14), whatever it is."""
+    zone = timezone(timedelta(hours=1, minutes=2, seconds=3))
+    assert stamp(at=datetime(1880, 1, 1, tzinfo=zone)).line().endswith(b" 00:00:00 +0102\r\n")
+
+
 @pytest.mark.parametrize(
     ("zone", "offset"),
     [
