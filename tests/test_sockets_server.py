@@ -97,12 +97,8 @@ def greeted(wire: Wire) -> Wire:
 
 
 def choke(wire: Wire) -> None:
-    """Ask for more and more replies, and read none, until the server takes no more commands."""
-    wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    wire.sock.settimeout(0.05)
-    with contextlib.suppress(TimeoutError, ConnectionError):
-        while True:
-            wire.sock.send(b"NOOP\r\n" * 1000)
+    """Ask for twenty megabytes of replies, and read none of them."""
+    wire.send(b"NOOP\r\n" * 40)
 
 
 def in_message(wire: Wire) -> Wire:
@@ -155,6 +151,14 @@ class GatedAtEnd(Gated):
     """Waits where a message is complete."""
 
     at = EndOfData
+
+
+class Talkative(Gated):
+    """Has so much to say that no peer can leave it unread."""
+
+    def noop(self, command: Noop) -> Reply:
+        """Half a megabyte."""
+        return Reply(250, ["x" * 500] * 1000)
 
 
 def opened(handler: Catcher) -> None:
@@ -243,8 +247,9 @@ def test_strict_and_lenient() -> None:
             assert say(wire, b"MAIL FROM: me@here\r\n")[:3] == code
 
 
-def test_the_last_word_is_heard() -> None:
-    """What a peer sends behind QUIT does not take the reply from it."""
+def test_the_last_word_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a peer sends behind QUIT does not take the reply from it; nor has it to wait."""
+    monkeypatch.setattr("smtp821.sockets._LINGER", 10 * TIMEOUT)
     with Catching() as caught, caught.connect() as wire:
         wire.hears(GREETING)
         wire.send(QUIT + b"NOOP\r\n" * 10_000)
@@ -406,9 +411,10 @@ def test_a_peer_that_falls_silent(said: bytes, answers: bytes, cancelled: Envelo
 
 def test_a_peer_that_does_not_read() -> None:
     """Replies that nobody takes are no reason to wait for ever."""
-    with Catching(idle_timeout=0.1) as caught, caught.connect() as wire:
+    with Catching(Talkative, idle_timeout=0.01) as caught, caught.connect() as wire:
         handler = caught.handler()
         choke(wire)
+        opened(handler)
         wait_for_sessions()
         assert handler.endings == [Closed()]
 
@@ -466,10 +472,12 @@ def test_stop_lets_mail_in_hand_finish(
     before: bytes, answered: bytes, behind: bytes, answers: bytes
 ) -> None:
     """A transaction goes on to its end, and is answered; then 421 (4.2.1)."""
-    with Catching() as caught, caught.connect() as wire:
+    with Catching() as caught, caught.connect() as wire, caught.connect() as idle:
         greeted(wire).send(before)
         wire.hears(answered)
+        idle.hears(GREETING)
         thread = stopping(caught)
+        assert idle.rest() == NOT_AVAILABLE
         wire.send(behind)
         assert wire.rest() == answers + NOT_AVAILABLE
         wire.sock.close()
@@ -515,6 +523,22 @@ def test_the_grace_is_over() -> None:
         assert caught.handler().messages == []
 
 
+def test_the_grace_is_over_while_the_handler_is_busy() -> None:
+    """Once it is, nothing more is read of a message, be it here already."""
+    with Catching(GatedAtMessage) as caught, caught.connect() as wire:
+        in_message(wire).send(b"one\r\n")
+        handler = caught.handler()
+        arrived(handler)
+        wire.send(b"two\r\n.\r\n")
+        thread = stopping(caught, grace=0.0)
+        assert caught.server._stop.grace_over.wait(TIMEOUT)
+        opened(handler)
+        assert wire.rest() == NOT_AVAILABLE
+        wire.sock.close()
+        thread.join(TIMEOUT)
+        assert handler.events[-2:] == [MailData(b"one"), Closed(cancelled=ENVELOPE)]
+
+
 def test_the_grace_is_over_and_the_peer_talks_on() -> None:
     """A peer that never stops to send is stopped all the same, and told why."""
     with Catching() as caught, caught.connect() as wire:
@@ -539,9 +563,11 @@ def test_the_grace_is_over_and_the_peer_talks_on() -> None:
 def test_stop_and_a_peer_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that takes no reply cannot keep the server from stopping."""
     monkeypatch.setattr("smtp821.sockets._LINGER", 0.1)
-    with Catching() as caught, caught.connect() as wire:
+    with Catching(Talkative) as caught, caught.connect() as wire:
         handler = caught.handler()
         choke(wire)
+        opened(handler)
+        wire.hears(GREETING)
         caught.server.stop(grace=0.0)
         wait_for_sessions()
         assert handler.endings == [Closed()]
