@@ -36,6 +36,7 @@ empty = []
 crispin = { path = "<Admin.MRC@SU-SCORE.ARPA>", reply = 251 }
 postel = { path = "<postel@USC-ISIF.ARPA>", reply = 551 }
 boss = { path = "smith@ISI.ARPA", reply = 251 }
+fred = { path = "smith@ISI.ARPA", reply = 551 }
 ghost = { path = "<nobody@ISI.ARPA>", reply = 251 }
 loop = { path = "<loop@ISI.ARPA>", reply = 251 }
 """
@@ -106,6 +107,7 @@ def test_nobody_at_all() -> None:
         ("<gone@ISI.ARPA>", UNKNOWN, ()),
         ("<empty@ISI.ARPA>", UNKNOWN, ()),
         ("<boss@ISI.ARPA>", Reply.forward(251, Path("<smith@ISI.ARPA>")), ("smith",)),
+        ("<fred@ISI.ARPA>", Reply.forward(551, Path("<smith@ISI.ARPA>")), ()),
         ("<ghost@ISI.ARPA>", UNKNOWN, ()),
         ("<loop@ISI.ARPA>", UNKNOWN, ()),
         (
@@ -169,7 +171,8 @@ def test_any_lists_and_forwards(
         ("<smith@ISI.ARPA>", Reply(250, "Fred Smith <smith@ISI.ARPA>")),
         ("brown", Reply(250, "<brown@ISI.ARPA>")),
         ("Fred Smith", Reply(250, "Fred Smith <smith@ISI.ARPA>")),
-        ("fred", Reply(250, "Fred Smith <smith@ISI.ARPA>")),
+        ("fred", Reply.forward(551, Path("<smith@ISI.ARPA>"))),
+        ("Q.", Reply(250, "Sam Q. Smith <jones@ISI.ARPA>")),
         ("smith fred", Reply(250, "Fred Smith <smith@ISI.ARPA>")),
         ("Sam Q. Smith", Reply(250, "Sam Q. Smith <jones@ISI.ARPA>")),
         ('"joe,smith"', Reply(250, 'Joe Smith <"joe,smith"@ISI.ARPA>')),

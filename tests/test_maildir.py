@@ -301,6 +301,25 @@ def test_new_folders_are_safe_too(tmp_path: Path, calls: Calls) -> None:
     ]
 
 
+def test_no_descriptor_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders are opened to be flushed, and closed again."""
+    left: set[int] = set()
+
+    def opening(path: Path, *options: int, real: Callable[..., int] = os.open) -> int:
+        descriptor = real(path, *options)
+        left.add(descriptor)
+        return descriptor
+
+    def closing(descriptor: int, real: Callable[[int], None] = os.close) -> None:
+        left.remove(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "open", opening)
+    monkeypatch.setattr(os, "close", closing)
+    keep(tmp_path, "smith", "jones")
+    assert left == set()
+
+
 def test_folders_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system opens no folders (Windows), it flushes them by itself."""
 
