@@ -109,29 +109,31 @@ def test_a_terminal_that_is_gone() -> None:
     draft.abort()
 
 
-class Slow(io.StringIO):
-    """A terminal that lets others write in the middle."""
+class Busy(io.StringIO):
+    """A terminal at which another message comes while the first is being shown."""
+
+    other: threading.Thread | None = None
 
     def write(self, text: str) -> int:
-        """Write, and give way, as long as anybody wants it."""
-        for character in text:
-            super().write(character)
-            threading.Event().wait(0)
+        """Write; in the middle of the first text, let the other message come."""
+        super().write(text[:5])
+        if (other := self.other) is not None:
+            self.other = None
+            other.start()
+            other.join(0.05)  # which it uses, if it can
+        super().write(text[5:])
         return len(text)
 
 
 def test_messages_do_not_mix() -> None:
     """Of messages that come at once each is shown whole."""
-    stream = Slow()
+    stream = Busy()
     terminal = Terminal(stream)
-    drafts = [terminal.begin([name * 20], b"") for name in "abcd"]
-    threads = [threading.Thread(target=draft.commit) for draft in drafts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    messages = stream.getvalue().split("\n\n")[:-1]
-    assert sorted(messages) == [f"Message for {name * 20}" for name in "abcd"]
+    first, second = (terminal.begin([name], b"") for name in ("smith", "jones"))
+    other = stream.other = threading.Thread(target=second.commit)
+    first.commit()
+    other.join()
+    assert stream.getvalue() == "Message for smith\n\nMessage for jones\n\n"
 
 
 def test_everybody_can_be_shown_mail() -> None:
