@@ -20,11 +20,12 @@ from .conversation import Conversation
 from .delivery import MESSAGE, Delivery, Message, SessionLost, SessionRefused, Source, deliver
 from .exchange import Exchange
 from .handler import Handler
+from .hostname import own_name
 from .protocol.commands import Command, Data, Helo, Quit, Turn, Verb
 from .protocol.dialect import RFC821, RFC821_LENIENT, Dialect
 from .protocol.errors import LocalProtocolError, SMTPError
 from .protocol.events import Closed, Pause, Turned
-from .protocol.paths import Domain, Path, excess
+from .protocol.paths import Domain, Path
 from .protocol.replies import Reply, Severity
 from .protocol.sender import Sender
 from .service import Service
@@ -111,10 +112,9 @@ class Server:
 
         grace: seconds that transactions in progress have before they are told 421 too.
         """
-        if not self._stop.begun.is_set():
-            self._stop.begun.set()
-            with contextlib.suppress(OSError):  # it may have seen by itself that it is to end
-                self._wake.send(b"!")
+        self._stop.begun.set()
+        with contextlib.suppress(OSError):  # it may have seen by itself that it is to end
+            self._wake.send(b"!")
         self._acceptor.join()
         self._wake.close()
         self._end(lambda connection: not connection.in_transaction, socket.SHUT_RD, grace)
@@ -538,10 +538,4 @@ class Client:
             self._sock = None
 
     def _own_name(self) -> str:
-        """The name of this host, or where that cannot be sent its address (4.1.2 <dotnum>)."""
-        limits = self._dialect.limits
-        for name in (socket.getfqdn(), f"[{self._connected().getsockname()[0]}]"):
-            with contextlib.suppress(LocalProtocolError):
-                if not excess(Domain(name), limits):
-                    return name
-        return "localhost"
+        return own_name(self._connected().getsockname()[0], self._dialect.limits)

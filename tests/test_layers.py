@@ -19,7 +19,8 @@ PACKAGE: Final = "smtp821"
 LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"protocol"}),
     frozenset({"mail"}),
-    frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"}),
+    frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"})
+    | {"hostname"},
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
     frozenset({"cli", "__main__"}),
 )
