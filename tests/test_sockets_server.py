@@ -472,12 +472,13 @@ def test_stop_lets_mail_in_hand_finish(
     before: bytes, answered: bytes, behind: bytes, answers: bytes
 ) -> None:
     """A transaction goes on to its end, and is answered; then 421 (4.2.1)."""
-    with Catching() as caught, caught.connect() as wire, caught.connect() as idle:
+    with Catching() as caught, caught.connect() as wire:
         greeted(wire).send(before)
         wire.hears(answered)
-        idle.hears(GREETING)
-        thread = stopping(caught)
-        assert idle.rest() == NOT_AVAILABLE
+        with caught.connect() as idle:
+            idle.hears(GREETING)
+            thread = stopping(caught)
+            assert idle.rest() == NOT_AVAILABLE
         wire.send(behind)
         assert wire.rest() == answers + NOT_AVAILABLE
         wire.sock.close()
