@@ -203,7 +203,7 @@ class Catcher(Handler):
 
 
 class Catching:
-    """A server whose handlers are kept, in the order of the connections.
+    """A server whose handlers are kept, in the order in which their sessions begin.
 
     make: makes them; options: for `serve`.
     """
