@@ -45,6 +45,8 @@ class Conversation:
         self._message_failed = False  # a part of the message in hand was not taken
         self._lost = False
         self._over = False
+        self.progress = 0
+        """Changes with each event, and with more of a message: not with octets of a command."""
 
     @property
     def in_transaction(self) -> bool:
@@ -55,6 +57,8 @@ class Conversation:
         """Take what came from the peer; b"" is the end of file."""
         if self.transcript is not None:
             self.transcript.sender(data)
+        if self.receiver.state is State.DATA:
+            self.progress += 1
         self.receiver.receive_data(data)
 
     def data_to_send(self) -> bytes:
@@ -78,9 +82,8 @@ class Conversation:
     def advance(self) -> Pause | Closed | Turned | Awaitable[Any]:
         """Let events meet the handler, until bytes are needed or the session is over.
 
-        An Awaitable is a handler's that is to be awaited: give what comes of it to `resume`, or
-        the exception to `fail`, and call again. Turned: give the adapter's Client to `turned`,
-        and once it is closed call `lost`.
+        An Awaitable is a handler's that is to be awaited: let `settle` do that, and call again.
+        Turned: give the adapter's Client to `turned`, and once it is closed call `lost`.
         """
         while True:
             event = self.receiver.next_event()
@@ -95,6 +98,7 @@ class Conversation:
                     return event
                 self._over = True
             self._asked = event
+            self.progress += 1
             try:
                 answer = self._method(event)(event)
             except Exception as error:
@@ -115,6 +119,13 @@ class Conversation:
         except Exception as error:
             self.fail(error)
             return None
+
+    async def settle(self, answer: Awaitable[Any]) -> None:
+        """Await an answer of the handler, and go on with it, or without it if it raises."""
+        try:
+            self.resume(await answer)
+        except Exception as error:
+            self.fail(error)
 
     def resume(self, answer: object) -> None:
         """Go on with the answer of the handler, which is to be a Reply or None."""

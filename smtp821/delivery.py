@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 import attrs
@@ -236,7 +236,7 @@ def _result(rcpt: Rcpt, reply: Reply) -> RecipientResult:
     return RecipientResult(rcpt.forward_path, status_of(reply), reply)
 
 
-Source = bytes | bytearray | memoryview | BinaryIO | Iterable[bytes]
+Source = bytes | bytearray | memoryview | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
 
 
 class Message:
@@ -244,11 +244,13 @@ class Message:
 
     source: bytes; or a binary file, read from where it stands; or chunks of bytes.
     repeatable: whether it can be read more than once.
+    asynchronous: the source, if its chunks are to be awaited; `chunks` is for all others.
     """
 
     def __init__(self, source: Source) -> None:
         self._source: Any = source
         self._start: int | None = None
+        self.asynchronous = source if isinstance(source, AsyncIterable) else None
         if isinstance(source, (bytes, bytearray, memoryview)):
             self._source = memoryview(source)
             self.repeatable = True
@@ -256,6 +258,8 @@ class Message:
             file: Any = source
             self.repeatable = file.seekable()
             self._start = file.tell() if self.repeatable else None
+        elif isinstance(source, AsyncIterable):
+            self.repeatable = aiter(source) is not source
         else:
             self.repeatable = iter(source) is not source
 

@@ -17,6 +17,7 @@ from typing import Final
 from smtp821 import Command, EndOfData, Envelope, Event, Handler, MailData, Rcpt, Reply, Verb
 from smtp821.protocol.events import Closed, Connected, Rejected
 from smtp821.sockets import Client, Server, serve
+from smtp821.timeouts import Timeouts
 
 TIMEOUT: Final = 30.0  # seconds that anything may take before a test fails
 HOST: Final = "BETA.ARPA"
@@ -144,7 +145,7 @@ def session(*dialogue: Exchange) -> Script:
 
 def client_of(port: int) -> Client:
     """A client of the host ALPHA.ARPA, not opened yet."""
-    return Client(port=port, helo="ALPHA.ARPA", timeout=TIMEOUT)
+    return Client(port=port, helo="ALPHA.ARPA", timeouts=Timeouts.all(TIMEOUT))
 
 
 # A server to be tested, and what is left of it.

@@ -29,6 +29,7 @@ from smtp821 import (
 )
 from smtp821.asyncio import Client, Server, serve
 from smtp821.delivery import Status
+from smtp821.timeouts import Timeouts
 
 from .peers import (
     BYE,
@@ -228,7 +229,7 @@ def test_an_idle_peer() -> None:
     """AMB-60: a peer that is silent is told 421, and the transaction is cancelled (4.1.1 QUIT)."""
 
     async def test() -> None:
-        catching = Catching(idle_timeout=0.05)
+        catching = Catching(timeouts=Timeouts(receiver=0.05))
         async with catching.context as server, connected(server) as (reader, writer):
             writer.write(HELO + MAIL)
             idle = b"421 BETA.ARPA Idle for too long, closing transmission channel\r\n"
@@ -243,7 +244,7 @@ def test_an_idle_peer() -> None:
 @pytest.mark.parametrize("grace", [TIMEOUT, 0.0])
 def test_stop(grace: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """4.2.1: 421 to those who are idle, and to the rest once their mail is in, or grace is over."""
-    monkeypatch.setattr("smtp821.asyncio._LINGER", 0.2)
+    monkeypatch.setattr("smtp821.asyncio.LINGER", 0.2)
 
     async def test() -> None:
         catching = Catching()
@@ -345,7 +346,7 @@ async def playing(script: Script) -> AsyncIterator[Client]:
 
     async with await asyncio.start_server(play, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        yield Client("127.0.0.1", port, helo="ALPHA.ARPA", timeout=TIMEOUT)
+        yield Client("127.0.0.1", port, helo="ALPHA.ARPA", timeouts=Timeouts.all(TIMEOUT))
         await played
 
 
@@ -454,7 +455,7 @@ def test_a_command_in_flight_that_ends(how: str) -> None:
                 with pytest.raises(asyncio.CancelledError):
                     await task
             else:
-                client.timeout = 0.01
+                client.timeouts = Timeouts.all(0.01)
                 with pytest.raises(TimeoutError):
                     await client.command(Noop())
             with pytest.raises(SessionLost):

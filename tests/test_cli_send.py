@@ -438,8 +438,8 @@ def test_a_server_that_says_nothing(letter: Path, capsys: pytest.CaptureFixture[
         arguments = ["send", *FROM, "--to", "u@b.example", "--port", port, "--timeout", "0.1"]
         assert ended([*arguments, str(letter)], capsys) == (
             2,
-            "<u@b.example>: temporary, timed out\n",
-            f"smtp821 send: no session with 127.0.0.1:{port}: timed out\n",
+            "<u@b.example>: temporary, no greeting in 0.1 seconds\n",
+            f"smtp821 send: no session with 127.0.0.1:{port}: no greeting in 0.1 seconds\n",
         )
 
 

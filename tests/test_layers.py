@@ -20,7 +20,7 @@ LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"protocol"}),
     frozenset({"mail"}),
     frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"})
-    | {"hostname"},
+    | {"hostname", "timeouts", "wire", "server", "client"},
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
     frozenset({"cli", "__main__"}),
 )

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path as File
 from typing import Any, Final
 
+import attrs
 import pytest
 
 from smtp821 import (
     RFC821,
     RFC821_LENIENT,
-    Command,
     Handler,
     Helo,
     LocalProtocolError,
@@ -42,6 +42,7 @@ from smtp821.delivery import (
     Status,
 )
 from smtp821.sockets import Client
+from smtp821.timeouts import Timeouts
 
 from .peers import (
     BYE,
@@ -144,8 +145,8 @@ def is_over(client: Client) -> bool:
 
 def wait_to_hear(client: Client) -> None:
     """Wait until the peer has said something that the client has not read."""
-    assert client._sock is not None
-    assert select.select([client._sock], [], [], TIMEOUT)[0]
+    wire: Any = client._session._wire
+    assert select.select([wire._sock], [], [], TIMEOUT)[0]
 
 
 # Opening and closing (3.5).
@@ -246,7 +247,7 @@ def test_close_never_raises() -> None:
             client = client_of(port)
             client.open()
             if not answer:
-                client.timeout = 0.01
+                client.timeouts = Timeouts.all(0.01)
             client.close()
             client.close()
             assert is_over(client)
@@ -305,7 +306,7 @@ def test_the_name_of_this_host(monkeypatch: pytest.MonkeyPatch, own: str, name: 
     """Left out it is what the system says, or where that is no domain (3.7) the address."""
     monkeypatch.setattr(socket, "getfqdn", lambda: own)
     dialogue = (OPENING[0], (b"HELO " + name + b"\r\n", HELLO), QUIT)
-    with playing(turns(*dialogue)) as port, Client(port=port, timeout=TIMEOUT):
+    with playing(turns(*dialogue)) as port, Client(port=port, timeouts=Timeouts.all(TIMEOUT)):
         pass
 
 
@@ -315,7 +316,7 @@ def test_a_host_without_a_name_or_number(monkeypatch: pytest.MonkeyPatch) -> Non
     script = turns(OPENING[0], (b"HELO localhost\r\n", HELLO), QUIT)
     with playing(script) as port:
         monkeypatch.setattr(socket.socket, "getsockname", lambda sock: ("::1", 4021, 0, 0))
-        with Client(port=port, timeout=TIMEOUT):
+        with Client(port=port, timeouts=Timeouts.all(TIMEOUT)):
             pass
 
 
@@ -328,7 +329,7 @@ def test_a_helo_that_is_no_domain() -> None:
 def test_a_helo_that_is_too_long() -> None:
     """What the dialect does not allow on the wire is not sent (4.5.3); nothing stays open."""
     with playing(turns(OPENING[0], QUIT)) as port:
-        client = Client(port=port, helo=f"{'x' * 60}.example", timeout=TIMEOUT)
+        client = Client(port=port, helo=f"{'x' * 60}.example", timeouts=Timeouts.all(TIMEOUT))
         with pytest.raises(LocalProtocolError, match="Domain too long"):
             client.open()
         assert is_over(client)
@@ -861,7 +862,7 @@ def test_421_in_the_middle_of_a_large_message() -> None:
 def test_a_server_that_does_not_greet() -> None:
     """Opening takes no longer than the timeout."""
     with playing(hears_nothing) as port:
-        client = Client(port=port, helo="ALPHA.ARPA", timeout=0.05)
+        client = Client(port=port, helo="ALPHA.ARPA", timeouts=Timeouts.all(0.05))
         with pytest.raises(TimeoutError):
             client.open()
         assert is_over(client)
@@ -876,49 +877,39 @@ def test_a_reply_that_does_not_come() -> None:
 
     with facing(script, (b"NOOP\r\n", OKAY)) as client:
         client.command(Noop())
-        client.timeout = 0.01
+        client.timeouts = Timeouts.all(0.01)
         with pytest.raises(TimeoutError):
             client.command(EXAMPLES[Verb.VRFY])
         assert is_over(client)
-        client.timeout = TIMEOUT
+        client.timeouts = Timeouts.all(TIMEOUT)
         assert codes(to_jones(client)) == [(Status.TEMPORARY, None)]
 
 
-class Impatient(Client):
-    """A client that waits, at one command, for a moment only."""
-
-    hasty: Verb | None = None
-
-    def command(self, command: Command) -> Reply:
-        """Send a command."""
-        self.timeout = 0.01 if command.verb is self.hasty else TIMEOUT
-        return super().command(command)
-
-    def message(self) -> Iterator[bytes]:
-        """A message whose reply is waited for, for a moment only."""
-        self.timeout = 0.01
-        yield TEXT
-
-
 @pytest.mark.parametrize(
-    ("hasty", "step"),
-    [(Verb.MAIL, "MAIL"), (Verb.RCPT, "RCPT"), (Verb.DATA, "DATA"), (None, "the message")],
+    ("phase", "step"),
+    [
+        ("mail", "MAIL"),
+        ("rcpt", "the first RCPT"),
+        ("rcpt", "the second RCPT"),
+        ("data", "DATA"),
+        ("end", "the message"),
+    ],
 )
-def test_silence_at_any_step(hasty: Verb | None, step: str) -> None:
+def test_silence_at_any_step(phase: str, step: str) -> None:
     """A message that is not confirmed in time has failed for now, and is not accepted."""
-    *before, last = {"RCPT": WHOLE[:2], **STEPS}[step]
+    *before, last = STEPS[step]
 
     def script(wire: Wire) -> None:
-        says(wire, *OPENING, *before)
         wire.hears(last[0])
         hears_nothing(wire)
 
-    with playing(script) as port, Impatient(port=port, helo="ALPHA.ARPA") as client:
-        client.hasty = hasty
-        recipients = [JONES, BROWN] if RCPT_BROWN in dict(before) else [JONES]
-        delivery = client.send(SMITH, recipients, client.message())
+    with facing(script, *before) as client:
+        client.timeouts = attrs.evolve(client.timeouts, **{phase: 0.01})
+        delivery = client.send(SMITH, [JONES, BROWN], TEXT)
         assert {result.status for result in delivery.recipients} == {Status.TEMPORARY}
-        assert isinstance(delivery.recipients[0].error, TimeoutError)
+        error = delivery.recipients[0].error
+        assert isinstance(error, TimeoutError)
+        assert str(error).endswith("in 0.01 seconds")
         assert is_over(client)
 
 
@@ -933,7 +924,7 @@ def test_a_peer_that_does_not_read() -> None:
         tails.append(wire.rest()[-len(END) :])
 
     with playing(script) as port, client_of(port) as client:
-        client.timeout = 0.2
+        client.timeouts = Timeouts.all(0.2)
         (result,) = to_jones(client, itertools.repeat(b"x" * 70 + b"\r\n")).recipients
         given_up.set()
         assert result.status is Status.TEMPORARY
@@ -965,7 +956,9 @@ def test_mail_data_that_another_dialect_allows() -> None:
     script = session(*BEGUN, (message + b".\r\n", OKAY))
     with playing(script) as port:
         dialect = RFC821_LENIENT
-        with Client(port=port, helo="ALPHA.ARPA", dialect=dialect, timeout=TIMEOUT) as client:
+        with Client(
+            port=port, helo="ALPHA.ARPA", dialect=dialect, timeouts=Timeouts.all(TIMEOUT)
+        ) as client:
             assert to_jones(client, message).status is Status.ACCEPTED
 
 
@@ -1058,7 +1051,7 @@ def test_the_transcript() -> None:
     """What is said, by both, as it is said (Appendix F)."""
     lines: list[str] = []
     with playing(session(*WHOLE)) as port:
-        options: dict[str, Any] = {"helo": "ALPHA.ARPA", "timeout": TIMEOUT}
+        options: dict[str, Any] = {"helo": "ALPHA.ARPA", "timeouts": Timeouts.all(TIMEOUT)}
         with Client(port=port, transcript=lines.append, **options) as client:
             to_jones(client)
     assert lines == [

@@ -13,7 +13,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path as File
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pytest
 
@@ -40,6 +40,7 @@ from smtp821.local_handler import LocalHandler
 from smtp821.local_host import LocalHost
 from smtp821.maildir import Maildir
 from smtp821.sockets import Client, Server, serve
+from smtp821.timeouts import Timeouts
 
 from .peers import (
     BYE,
@@ -249,7 +250,7 @@ def test_strict_and_lenient() -> None:
 
 def test_the_last_word_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a peer sends behind QUIT does not take the reply from it; nor has it to wait."""
-    monkeypatch.setattr("smtp821.sockets._LINGER", 10 * TIMEOUT)
+    monkeypatch.setattr("smtp821.server.LINGER", 10 * TIMEOUT)
     with Catching() as caught, caught.connect() as wire:
         wire.hears(GREETING)
         wire.send(QUIT + b"NOOP\r\n" * 10_000)
@@ -385,7 +386,7 @@ def test_who_is_turned_away_takes_no_handler() -> None:
 
 def test_an_idle_peer() -> None:
     """It is told 421, and closed (AMB-60)."""
-    with Catching(idle_timeout=0.01) as caught, caught.connect() as wire:
+    with Catching(timeouts=Timeouts(receiver=0.01)) as caught, caught.connect() as wire:
         assert wire.rest() == GREETING + IDLE
         assert caught.handler().endings == [Closed()]
 
@@ -400,7 +401,7 @@ def test_an_idle_peer() -> None:
 )
 def test_a_peer_that_falls_silent(said: bytes, answers: bytes, cancelled: Envelope | None) -> None:
     """Wherever it does; a message that has no end is none (4.1.1 QUIT)."""
-    with Catching(Gated, idle_timeout=0.01) as caught, caught.connect() as wire:
+    with Catching(Gated, timeouts=Timeouts(receiver=0.01)) as caught, caught.connect() as wire:
         handler = caught.handler()
         wire.send(said)
         opened(handler)
@@ -411,7 +412,7 @@ def test_a_peer_that_falls_silent(said: bytes, answers: bytes, cancelled: Envelo
 
 def test_a_peer_that_does_not_read() -> None:
     """Replies that nobody takes are no reason to wait for ever."""
-    with Catching(Talkative, idle_timeout=0.01) as caught, caught.connect() as wire:
+    with Catching(Talkative, timeouts=Timeouts(receiver=0.01)) as caught, caught.connect() as wire:
         handler = caught.handler()
         choke(wire)
         opened(handler)
@@ -449,7 +450,10 @@ def stopping(caught: Catching, grace: float = TIMEOUT) -> threading.Thread:
     """A thread that stops the server, which takes no connections any more."""
     thread = threading.Thread(target=caught.server.stop, args=(grace,))
     thread.start()
-    caught.server.wait()
+    told = b""
+    while told != NOT_AVAILABLE:  # it may come in before the server stops, and is told then
+        with caught.connect() as wire:
+            told = wire.rest().removeprefix(GREETING)
     return thread
 
 
@@ -532,7 +536,7 @@ def test_the_grace_is_over_while_the_handler_is_busy() -> None:
         arrived(handler)
         wire.send(b"two\r\n.\r\n")
         thread = stopping(caught, grace=0.0)
-        assert caught.server._stop.grace_over.wait(TIMEOUT)
+        caught.server.service.grace_is_over = True
         opened(handler)
         assert wire.rest() == NOT_AVAILABLE
         wire.sock.close()
@@ -563,7 +567,7 @@ def test_the_grace_is_over_and_the_peer_talks_on() -> None:
 
 def test_stop_and_a_peer_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that takes no reply cannot keep the server from stopping."""
-    monkeypatch.setattr("smtp821.sockets._LINGER", 0.1)
+    monkeypatch.setattr("smtp821.server.LINGER", 0.1)
     with Catching(Talkative) as caught, caught.connect() as wire:
         handler = caught.handler()
         choke(wire)
@@ -577,7 +581,7 @@ def test_stop_and_a_peer_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("behind", [b"", b"NOOP\r\n"])
 def test_a_peer_that_stays(monkeypatch: pytest.MonkeyPatch, behind: bytes) -> None:
     """A peer that does not close, or talks on, behind the last word is given a moment only."""
-    monkeypatch.setattr("smtp821.sockets._LINGER", 0.05)
+    monkeypatch.setattr("smtp821.server.LINGER", 0.05)
     with Catching() as caught, caught.connect() as wire:
         wire.send(QUIT)
         assert wire.rest() == GREETING + BYE
@@ -706,7 +710,12 @@ def test_a_handler_that_raises(caplog: pytest.LogCaptureFixture) -> None:
     assert errors == ["at MAIL", "at NOOP", "at the end"]
 
 
-T = TypeVar("T")
+class Never(Awaitable[None]):
+    """Something to wait for that never comes."""
+
+    def __await__(self) -> Generator[Never, None, None]:
+        """Wait for it."""
+        yield self
 
 
 class Asynchronous(Handler):
@@ -714,16 +723,17 @@ class Asynchronous(Handler):
 
     async def helo(self, command: Command) -> None:
         """Answer later."""
+        await Never()
 
     def send(self, command: Command) -> None:
         """Be offered."""
 
-    def rejected(self, event: Rejected) -> Future[None]:
+    def rejected(self, event: Rejected) -> Never:
         """Give something else to wait for."""
-        return Future()
+        return Never()
 
     async def closed(self, event: Closed) -> None:
-        """Take it in later."""
+        """Take it in without waiting, which needs no loop."""
 
 
 def test_async_methods_are_refused(caplog: pytest.LogCaptureFixture) -> None:
@@ -732,16 +742,8 @@ def test_async_methods_are_refused(caplog: pytest.LogCaptureFixture) -> None:
         wire.send(MAIL.replace(b"MAIL", b"SEND") + HELO)
         wire.hears(GREETING + b"503 Bad sequence of commands\r\n")
         assert wire.rest() == NOT_AVAILABLE
-    assert len(caplog.records) == 3
-    assert "async methods need smtp821.asyncio or smtp821.trio" in caplog.text
-
-
-class Future(Awaitable[T]):
-    """Something to wait for that is no coroutine."""
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        """It never comes."""
-        raise AssertionError
+    assert len(caplog.records) == 2
+    assert "what is awaited needs smtp821.asyncio or smtp821.trio" in caplog.text
 
 
 def no_handler(peer: str) -> Handler:
@@ -969,10 +971,11 @@ class TurningLater(Turning):
 
     async def turned(self, client: Client) -> None:  # type: ignore[override]
         """Send later."""
+        await Never()
 
 
 @pytest.mark.parametrize(
-    ("make", "reason"), [(TurningBadly, "nothing to send"), (TurningLater, "async methods need")]
+    ("make", "reason"), [(TurningBadly, "nothing to send"), (TurningLater, "what is awaited needs")]
 )
 def test_turn_and_a_handler_that_fails(
     make: type[Catcher], reason: str, caplog: pytest.LogCaptureFixture
@@ -1027,7 +1030,7 @@ class GatedTurning(Gated, Turning):
 
 def test_turn_and_a_peer_that_falls_silent() -> None:
     """Time is limited in the other role too."""
-    with Catching(GatedTurning, idle_timeout=0.01) as caught, caught.connect() as wire:
+    with Catching(GatedTurning, timeouts=Timeouts.all(0.01)) as caught, caught.connect() as wire:
         wire.send(HELO + b"TURN\r\n")
         handler = caught.handler()
         opened(handler)

@@ -15,6 +15,7 @@ from ..protocol.dialect import RFC821, RFC821_LENIENT
 from ..protocol.errors import LocalProtocolError, RemoteProtocolError, SMTPError
 from ..protocol.paths import Path
 from ..sockets import Client
+from ..timeouts import Timeouts
 from .arguments import UsageError, domain, forward_path, host, port, reverse_path, seconds
 from .output import address, reason, say, show
 
@@ -100,7 +101,7 @@ def _send(options: argparse.Namespace, file: Any) -> Delivery:
         options.port,
         helo=options.helo,
         dialect=RFC821 if options.strict else RFC821_LENIENT,
-        timeout=options.timeout,
+        timeouts=Timeouts.all(options.timeout),
         transcript=say if options.transcript else None,
     )
     with client:

@@ -21,6 +21,7 @@ from ..protocol.dialect import RFC821, RFC821_LENIENT
 from ..sockets import Server
 from ..sockets import serve as serve_sockets
 from ..terminal import Terminal
+from ..timeouts import Timeouts
 from .arguments import UsageError, count, domain, file, host, port, seconds
 from .output import address, reason, say, show
 
@@ -169,7 +170,7 @@ def _server(
             domain=users.domain.text,
             dialect=RFC821 if options.strict else RFC821_LENIENT,
             max_connections=options.connections,
-            idle_timeout=options.idle,
+            timeouts=Timeouts(receiver=options.idle),
             transcript=dialogue.line if options.transcript else None,
         )
     except OSError as error:

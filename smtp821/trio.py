@@ -1,0 +1,317 @@
+"""trio: a server with a task for each connection, and a client.
+
+Only I/O is here: a Wire over a stream, the tasks, and the listener. The sessions over them are
+those of `smtp821.server` and `smtp821.client`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import trio
+
+from .client import AsyncClient
+from .conversation import Conversation
+from .handler import Handler
+from .protocol.dialect import RFC821_LENIENT, Dialect
+from .protocol.errors import SMTPError
+from .server import converse
+from .service import Service
+from .timeouts import Timeouts
+from .wire import LINGER, READ, Wire
+
+__all__ = ["Client", "Server", "serve"]
+
+_log = logging.getLogger("smtp821")
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    handler: Callable[[str], Handler],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8025,
+    listener: socket.socket | None = None,
+    domain: str,
+    dialect: Dialect = RFC821_LENIENT,
+    max_connections: int | None = 1000,
+    max_per_peer: int | None = None,
+    timeouts: Timeouts = Timeouts(),  # noqa: B008 (a frozen value)
+    tls: ssl.SSLContext | None = None,
+    transcript: Callable[[str, str], object] | None = None,
+) -> AsyncIterator[Server]:
+    """Listen, and serve every connection, as long as the context lasts; then stop.
+
+    The parameters are those of `smtp821.sockets.serve`; methods of the handler may be async.
+    Raises OSError where it cannot listen, LocalProtocolError for a domain that is none, and what
+    the body raises, as it is.
+    """
+    service = Service(
+        handler,
+        domain,
+        dialect,
+        max_connections=max_connections,
+        max_per_peer=max_per_peer,
+        transcript=transcript,
+    )
+    if listener is None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=128)
+    listener.setblocking(False)
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        server = Server(service, trio.socket.from_stdlib_socket(listener), timeouts, tls, nursery)
+        try:
+            yield server
+        except Exception as error:  # the nursery would hand it on in a group
+            failure = error
+        finally:
+            await server.stop()
+    if failure is not None:
+        raise failure
+
+
+class Server:
+    """A server that is running; `serve` makes it."""
+
+    def __init__(
+        self,
+        service: Service,
+        listener: trio.socket.SocketType,
+        timeouts: Timeouts,
+        tls: ssl.SSLContext | None,
+        nursery: trio.Nursery,
+    ) -> None:
+        self.service = service
+        self.timeouts = timeouts
+        self.tls = tls
+        self._listener = listener
+        self.address: tuple[str, int] = listener.getsockname()[:2]
+        """Host and port that the server listens at."""
+        self._nursery = nursery
+        self._connections: set[_Connection] = set()
+        self._nobody_left = trio.Event()
+        self._stopped = trio.Event()
+        nursery.start_soon(self._accept)
+
+    async def wait(self) -> None:
+        """Wait until the server has stopped."""
+        await self._stopped.wait()
+
+    async def stop(self, grace: float = 30.0) -> None:
+        """Begin nothing new, let the mail in hand finish, say 421 to the rest (4.2.1); then close.
+
+        grace: seconds that transactions in progress have before they are told 421 too. Who
+        connects meanwhile is told 421. If it is cancelled, it stops at once.
+        """
+        try:
+            self.service.stopping = True
+            await self._end(grace)
+            self.service.grace_is_over = True
+            await self._end(LINGER)
+        finally:
+            self._listener.close()
+            for connection in self._connections:
+                connection.abort()
+            self._stopped.set()
+        await self._end(LINGER)
+
+    def leave(self, connection: _Connection) -> None:
+        """Give the place of a connection to another."""
+        self.service.leave(connection.host)
+        self._connections.discard(connection)
+        if not self._connections:
+            self._nobody_left.set()
+
+    async def _accept(self) -> None:
+        """Take connections until the listener is closed."""
+        while True:
+            try:
+                sock, address = await self._listener.accept()
+            except trio.ClosedResourceError:
+                return
+            except ConnectionError:
+                continue
+            except OSError as error:  # out of descriptors: wait for some to be closed
+                _log.error("cannot take a connection: %s", error)
+                await trio.sleep(0.1)
+                continue
+            connection = _Connection(self, trio.SocketStream(sock), *address[:2])
+            if refusal := self.service.enter(connection.host):
+                self._nursery.start_soon(connection.turn_away, refusal)
+            else:
+                self._connections.add(connection)
+                self._nursery.start_soon(connection.run)
+
+    async def _end(self, seconds: float) -> None:
+        """Let all connections see that they may have to end, and give them time for it."""
+        for connection in self._connections:
+            connection.wake()
+        self._nobody_left = trio.Event()
+        if self._connections:
+            with trio.move_on_after(seconds):
+                await self._nobody_left.wait()
+
+
+class _Connection:
+    """One connection of a server: a stream, and the task that holds a conversation over it."""
+
+    def __init__(self, server: Server, stream: trio.SocketStream, host: str, port: int) -> None:
+        self.host = host
+        self._peer = f"{host}:{port}"
+        self._server = server
+        self._wire = _Wire(stream)
+        self._conversation: Conversation | None = None
+        self._scope = trio.CancelScope()
+
+    def wake(self) -> None:
+        """Let it see that it is to end, if it waits for the peer and the time has come."""
+        conversation = self._conversation
+        if conversation is None:
+            self.abort()
+        elif self._server.service.ends(conversation):
+            self._wire.wake()
+
+    def abort(self) -> None:
+        """End the connection whatever it is at."""
+        self._scope.cancel()
+
+    async def turn_away(self, refusal: bytes) -> None:
+        """Say why there is no place, where that needs no handshake, and close."""
+        with contextlib.suppress(OSError):
+            if self._server.tls is None:
+                await self._wire.write(refusal, LINGER)
+        self._wire.close()
+
+    async def run(self) -> None:
+        """Hold the conversation, from the handshake to the end of file."""
+        try:
+            with self._scope:
+                await self._run()
+        except (OSError, SMTPError) as error:
+            _log.info("%s: %s", self._peer, error)
+        except Exception:
+            _log.exception("%s: the session was lost", self._peer)
+        finally:
+            self._wire.close()
+            self._server.leave(self)
+
+    async def _run(self) -> None:
+        server = self._server
+        if server.tls is not None:
+            await self._wire.secure(server.tls, server.timeouts.receiver)
+        self._conversation = conversation = server.service.converse(self._peer)
+        await converse(
+            self._wire, conversation, server.timeouts, Client._send_in_turn, server.service
+        )
+
+
+class Client(AsyncClient):
+    """A session with a server, in the role of the sender; one command at a time."""
+
+    async def _connect(self, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
+        seconds = self.timeouts.opening
+        with _within(seconds):
+            wire = _Wire(await trio.open_tcp_stream(host, port))
+        if tls is not None:
+            try:
+                await wire.secure(tls, seconds, host)
+            except BaseException:
+                wire.close()
+                raise
+        return wire
+
+    async def _in_thread(self, function: Callable[..., str], *arguments: Any) -> str:
+        return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True)
+
+
+class _Wire:
+    """A stream as a Wire."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._socket = stream.socket
+        self._stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = stream
+        self._reading = trio.CancelScope()
+        self._woken = False
+
+    @property
+    def address(self) -> str:
+        """The address of this end."""
+        return str(self._socket.getsockname()[0])
+
+    async def read(self, seconds: float) -> bytes:
+        """What comes next."""
+        if not self._woken:
+            with _errors(), trio.move_on_after(seconds) as self._reading:
+                return bytes(await self._stream.receive_some(READ))
+            if not self._woken:
+                raise TimeoutError
+        return b""
+
+    async def heard(self) -> bytes | None:
+        """What is there already."""
+        if self._socket.is_readable():
+            with _errors(), trio.move_on_after(0):
+                return bytes(await self._stream.receive_some(READ))
+        return None
+
+    async def write(self, data: bytes, seconds: float) -> None:
+        """Write all of it."""
+        with _errors(), _within(seconds):
+            await self._stream.send_all(data)
+
+    async def finish(self) -> None:
+        """Shut down the way out, where the stream can."""
+        with _errors():
+            if isinstance(self._stream, trio.SocketStream):
+                await self._stream.send_eof()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def shield(self) -> contextlib.AbstractContextManager[object]:
+        """A cancellation ends every await, but in here, for as long as that may take."""
+        return trio.CancelScope(deadline=trio.current_time() + LINGER, shield=True)
+
+    async def secure(self, tls: ssl.SSLContext, seconds: float, server: str | None = None) -> None:
+        """Speak TLS from now on, as a client of this server if one is named. Raises OSError."""
+        assert isinstance(self._stream, trio.SocketStream)
+        self._stream = stream = trio.SSLStream(
+            self._stream,
+            tls,
+            server_hostname=server,
+            server_side=server is None,
+            https_compatible=True,
+        )
+        with _errors(), _within(seconds):
+            await stream.do_handshake()
+
+    def wake(self) -> None:
+        """Let who reads, now or later, get the end of file."""
+        self._woken = True
+        self._reading.cancel()
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """A time for what is awaited. Raises TimeoutError."""
+    with trio.move_on_after(seconds) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise TimeoutError
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Raise what trio says of a connection that is gone as the OSError that it was."""
+    try:
+        yield
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        cause = error.__cause__
+        raise cause if isinstance(cause, OSError) else ConnectionError(str(error)) from None
