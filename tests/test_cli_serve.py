@@ -20,7 +20,6 @@ import pytest
 
 from smtp821.__main__ import main
 from smtp821.local_host import LocalHost
-from smtp821.sockets import Server
 
 from .serving import (
     ENVIRONMENT,
@@ -274,10 +273,10 @@ def test_where_it_listens(
 ) -> None:
     """127.0.0.1:8025 if nothing is said, and what was said in a line of trouble."""
 
-    def taken(*_: object, **__: object) -> Server:
+    def taken(*_: object, **__: object) -> None:
         raise OSError(errno.EACCES, "No (while attempting to bind on address ('x', 1))")
 
-    monkeypatch.setattr("smtp821.cli.serve.serve_sockets", taken)
+    monkeypatch.setattr(socket, "create_server", taken)
     result = ended(["serve", *arguments], capsys)
     assert result == (2, "", f"smtp821 serve: cannot listen at {where}: No\n")
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import ssl
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +15,9 @@ from ..delivery import Delivery, RecipientResult, SessionRefused, Status, status
 from ..protocol.dialect import RFC821, RFC821_LENIENT
 from ..protocol.errors import LocalProtocolError, RemoteProtocolError, SMTPError
 from ..protocol.paths import Path
-from ..sockets import Client
 from ..timeouts import Timeouts
-from .arguments import UsageError, domain, forward_path, host, port, reverse_path, seconds
+from .adapters import ADAPTERS, send
+from .arguments import UsageError, domain, file, forward_path, host, port, reverse_path, seconds
 from .output import address, reason, say, show
 
 __all__ = ["add_parser", "run"]
@@ -67,8 +68,13 @@ def add_parser(commands: Any) -> None:
     add("--port", type=port, default=25, help="its port (default: %(default)s)")
     add("--helo", type=domain, metavar="DOMAIN",
         help="the name of this host (default: what the system says)")  # fmt: skip
-    add("--timeout", type=seconds, default=300.0, metavar="SECONDS",
-        help="for the server to answer (default: 300)")  # fmt: skip
+    add("--timeout", type=seconds, metavar="SECONDS",
+        help="for the server to answer (default: 2 to 10 minutes, as RFC 1123 has it)")  # fmt: skip
+    add("--adapter", choices=ADAPTERS, default="sockets",
+        help="what the session runs on (default: %(default)s)")  # fmt: skip
+    add("--tls", action="store_true", help="speak TLS from the first octet on")
+    add("--tls-ca", metavar="FILE", type=file,
+        help="trust these certificates (PEM), instead of the system's")  # fmt: skip
     add("--strict", action="store_true", help="RFC 821 to the letter: 7-bit, lines within 1000")
     add("--json", action="store_true", help="print one JSON object")
     add("--transcript", action="store_true", help="show what is said on standard error")
@@ -81,8 +87,8 @@ def run(options: argparse.Namespace) -> int:
     """Send the message; gives the exit status."""
     problem: Exception | None = None
     try:
-        with contextlib.closing(_File(options.message, quiet=options.transcript)) as file:
-            delivery = _send(options, file)
+        with contextlib.closing(_File(options.message, quiet=options.transcript)) as message:
+            delivery = _send(options, message)
     except LocalProtocolError as wrong:
         raise UsageError(str(wrong)) from None
     except (SMTPError, OSError) as error:
@@ -95,17 +101,24 @@ def run(options: argparse.Namespace) -> int:
     return {Status.ACCEPTED: 0, Status.PARTIAL: 1}.get(delivery.status, 2)
 
 
-def _send(options: argparse.Namespace, file: Any) -> Delivery:
-    client = Client(
-        options.host,
-        options.port,
-        helo=options.helo,
-        dialect=RFC821 if options.strict else RFC821_LENIENT,
-        timeouts=Timeouts.all(options.timeout),
-        transcript=say if options.transcript else None,
-    )
-    with client:
-        return client.send(options.reverse_path, options.forward_paths, file)
+def _send(options: argparse.Namespace, message: Any) -> Delivery:
+    settings = {
+        "host": options.host,
+        "port": options.port,
+        "helo": options.helo,
+        "dialect": RFC821 if options.strict else RFC821_LENIENT,
+        "timeouts": Timeouts.all(options.timeout) if options.timeout else Timeouts(),
+        "tls": _tls(options),
+        "transcript": say if options.transcript else None,
+    }
+    return send(options.adapter, settings, (options.reverse_path, options.forward_paths, message))
+
+
+def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
+    try:
+        return ssl.create_default_context(cafile=options.tls_ca) if options.tls else None
+    except OSError as error:
+        raise UsageError(f"cannot use {options.tls_ca}: {reason(error)}") from None
 
 
 class _File:
