@@ -15,15 +15,26 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+import attrs
+
 from .conversation import Conversation
-from .delivery import MESSAGE, Delivery, Message, SessionLost, SessionRefused, Source, deliver
+from .delivery import (
+    MESSAGE,
+    Delivery,
+    Message,
+    SessionLost,
+    SessionRefused,
+    Source,
+    deliver,
+    no_session,
+)
 from .exchange import Exchange
 from .handler import Handler
 from .hostname import own_name
 from .protocol.commands import Command, Data, Helo, Quit, Turn, Verb
 from .protocol.dialect import RFC821, Dialect
 from .protocol.errors import LocalProtocolError, SMTPError
-from .protocol.paths import Domain, Path
+from .protocol.paths import Domain, Path, excess
 from .protocol.replies import Reply, Severity
 from .protocol.sender import Sender
 from .server import converse
@@ -31,7 +42,10 @@ from .timeouts import Timeouts
 from .transcript import Transcript
 from .wire import Wire
 
-__all__ = ["AsyncClient"]
+__all__ = ["AsyncClient", "Follow"]
+
+Follow = Callable[[Path], tuple[str, int] | None]
+"""Where to send to, by the path that a 551 has given: host and port, or None for nowhere."""
 
 
 class AsyncClient(ABC):
@@ -185,9 +199,10 @@ class AsyncClient(ABC):
         self,
         reverse_path: Path | str,
         forward_paths: Iterable[Path | str],
-        message: Source,
+        message: Source | Message,
         *,
         kind: Verb = Verb.MAIL,
+        follow: Follow | None = None,
     ) -> Delivery:
         """Send a message to its recipients; gives what became of each of them.
 
@@ -195,32 +210,26 @@ class AsyncClient(ABC):
         message: bytes, a binary file, or an iterable of bytes (an async one too, if there is an
             event loop); it is never read whole.
         kind: MAIL, or SEND, SOML, SAML (3.4).
+        follow: asked, if given, where to send to a recipient who has moved (551 with a path, 3.2);
+            what comes of that is the result then. It is followed once, and no further.
         Raises LocalProtocolError for what must not be sent; what the other side does, a lost
         connection included, is in the result.
         """
-        source = Message(message)
-        plan = deliver(
-            reverse_path,
-            forward_paths,
-            kind=kind,
-            limits=self._dialect.limits,
-            repeatable=source.repeatable,
-        )
-        try:
-            step = next(plan)
-            while True:
-                try:
-                    if step is MESSAGE:
-                        reply = await self._message(source)
-                    else:
-                        reply = await self.command(step)
-                except (SMTPError, OSError) as error:
-                    step = plan.throw(error)
-                else:
-                    step = plan.send(reply)
-        except StopIteration as done:
-            delivery: Delivery = done.value
+        source = message if isinstance(message, Message) else Message(message)
+        if follow is not None and not source.repeatable:
+            raise LocalProtocolError("a message that can be read only once cannot follow anybody")
+        delivery = await self._deliver(reverse_path, forward_paths, source, kind)
+        if follow is None:
             return delivery
+        results = list(delivery.recipients)
+        for at, result in enumerate(results):
+            path = result.moved_to
+            if path is None or excess(path, self._dialect.limits, sent=True):
+                continue
+            if (address := follow(path)) is not None:
+                there = await self._send_there(address, reverse_path, path, source, kind)
+                results[at] = attrs.evolve(there.recipients[0], path=result.path)
+        return Delivery(tuple(results))
 
     async def turn(self, handler: Handler, domain: str) -> Reply:
         """Ask to exchange the roles; if the answer is 250, receive until the other side quits.
@@ -244,6 +253,60 @@ class AsyncClient(ABC):
     @property
     def _dialect(self) -> Dialect:
         return self._exchange.sender.dialect
+
+    async def _deliver(
+        self,
+        reverse_path: Path | str,
+        forward_paths: Iterable[Path | str],
+        source: Message,
+        kind: Verb,
+    ) -> Delivery:
+        """Follow the plan of `deliver`."""
+        plan = deliver(
+            reverse_path,
+            forward_paths,
+            kind=kind,
+            limits=self._dialect.limits,
+            repeatable=source.repeatable,
+        )
+        try:
+            step = next(plan)
+            while True:
+                try:
+                    if step is MESSAGE:
+                        reply = await self._message(source)
+                    else:
+                        reply = await self.command(step)
+                except (SMTPError, OSError) as error:
+                    step = plan.throw(error)
+                else:
+                    step = plan.send(reply)
+        except StopIteration as done:
+            delivery: Delivery = done.value
+            return delivery
+
+    async def _send_there(
+        self,
+        address: tuple[str, int],
+        reverse_path: Path | str,
+        path: Path,
+        message: Message,
+        kind: Verb,
+    ) -> Delivery:
+        """Send to one recipient at another server, or at this one by another path."""
+        if address == self._address:
+            return await self.send(reverse_path, [path], message, kind=kind)
+        there = type(self)(
+            *address, helo=self._helo, dialect=self._dialect, timeouts=self.timeouts, tls=self._tls
+        )
+        there._exchange.transcript = self._exchange.transcript
+        try:
+            async with there:
+                return await there.send(reverse_path, [path], message, kind=kind)
+        except LocalProtocolError:
+            raise
+        except (SMTPError, OSError) as error:
+            return no_session([path], error)
 
     async def _message(self, message: Message) -> Reply:
         """Send the mail data, which 354 has asked for, and wait for the reply."""

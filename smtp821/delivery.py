@@ -42,6 +42,7 @@ __all__ = [
     "Source",
     "Status",
     "deliver",
+    "no_session",
     "status_of",
 ]
 
@@ -104,6 +105,12 @@ class RecipientResult:
     def forward_path(self) -> Path | None:
         """Where the recipient is now, if the reply was 251 (it forwards) or 551 (3.2)."""
         return self.reply.forward_path if self.reply is not None else None
+
+    @property
+    def moved_to(self) -> Path | None:
+        """Where the message is still to be sent, if the reply was 551 (3.2)."""
+        moved = self.reply is not None and self.reply.code == Code.NOT_LOCAL
+        return self.forward_path if moved else None
 
 
 @attrs.frozen
@@ -230,6 +237,16 @@ def _transaction(
 def status_of(reply: Reply) -> Status:
     """What a final reply means for those it is about (Appendix E)."""
     return _STATUS[reply.severity]
+
+
+def no_session(paths: Iterable[Path], error: Exception) -> Delivery:
+    """What became of a message for which there was no session: an SMTPError, or an OSError."""
+    reply = error.reply if isinstance(error, SessionRefused) else None
+    if reply is not None:
+        status = status_of(reply)
+    else:
+        status = Status.PROTOCOL if isinstance(error, RemoteProtocolError) else Status.TEMPORARY
+    return Delivery(tuple(RecipientResult(path, status, reply, error) for path in paths))
 
 
 def _result(rcpt: Rcpt, reply: Reply) -> RecipientResult:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from .client import AsyncClient
+from .client import AsyncClient, Follow
 from .conversation import Conversation
 from .delivery import Delivery, Source
 from .handler import Handler
@@ -435,9 +435,12 @@ class Client:
         message: Source,
         *,
         kind: Verb = Verb.MAIL,
+        follow: Follow | None = None,
     ) -> Delivery:
         """Send a message to its recipients; gives what became of each of them."""
-        return run(self._session.send(reverse_path, forward_paths, message, kind=kind))
+        return run(
+            self._session.send(reverse_path, forward_paths, message, kind=kind, follow=follow)
+        )
 
     def turn(self, handler: Handler, domain: str) -> Reply:
         """Ask to exchange the roles; if the answer is 250, receive until the other side quits."""

@@ -22,6 +22,24 @@ RUNS = {
         b"502 Command not implemented\r\n"
         b"221 local.example Service closing transmission channel\r\n",
     ),
+    "asyncio_inbox.py": (
+        b"",
+        b"<me@here.example> Subject: number 0\n"
+        b"<me@here.example> Subject: number 1\n"
+        b"<me@here.example> Subject: number 2\n",
+    ),
+    "trio_fan_out.py": (
+        b"",
+        b"one: 250 OK\ntwo: 250 OK\nstrict: 550 No such user here\nsilent: no answer in time\n",
+    ),
+    "poll.py": (
+        b"",
+        b"HOSTX says TURN: 502 Command not implemented\n"
+        b"ISI has received: for <Jones@ISI.ARPA>: Subject: hi\n"
+        b"HOSTY has received: for <Smith@HOSTY.ARPA>: Subject: hello\n"
+        b"HOSTY says TURN: 250 OK\n"
+        b"still waiting: []\n",
+    ),
     "catch_mail.py": (
         b"",
         b"from <me@here.example> to <user@local.example> <other@local.example>\n"

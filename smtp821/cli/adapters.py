@@ -52,19 +52,19 @@ def serve(
         trio.run(_serve, module.serve(handler, **options), in_thread, told, grace)
 
 
-def send(adapter: str, options: dict[str, Any], message: tuple[Any, ...]) -> Delivery:
-    """Open a session, send one message, and close it.
+def send(adapter: str, options: dict[str, Any], deliver: Callable[[Any], Any]) -> Delivery:
+    """Open a session, send what there is, and close it.
 
-    options: for the Client; message: for its `send`. Raises as they do.
+    options: for the Client; deliver: calls its `send`. Raises as they do.
     """
     client = _module(adapter).Client(**options)
     if adapter == "sockets":
         with client:
-            return client.send(*message)  # type: ignore[no-any-return]
+            return deliver(client)  # type: ignore[no-any-return]
     if adapter == "asyncio":
-        return asyncio.run(_send(client, message))
+        return asyncio.run(_send(client, deliver))
     trio = importlib.import_module("trio")
-    return trio.run(_send, client, message)  # type: ignore[no-any-return]
+    return trio.run(_send, client, deliver)  # type: ignore[no-any-return]
 
 
 def handler_class(adapter: str) -> type[LocalHandler]:
@@ -87,9 +87,9 @@ async def _serve(
         await server.stop(grace)
 
 
-async def _send(client: Any, message: tuple[Any, ...]) -> Delivery:
+async def _send(client: Any, deliver: Callable[[Any], Any]) -> Delivery:
     async with client:
-        return await client.send(*message)  # type: ignore[no-any-return]
+        return await deliver(client)  # type: ignore[no-any-return]
 
 
 async def _in_thread(function: Callable[[], Reply | None]) -> Reply | None:

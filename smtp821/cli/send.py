@@ -9,11 +9,12 @@ import os
 import ssl
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from ..delivery import Delivery, RecipientResult, SessionRefused, Status, status_of
+from ..delivery import Delivery, Status, no_session
 from ..protocol.dialect import RFC821, RFC821_LENIENT
-from ..protocol.errors import LocalProtocolError, RemoteProtocolError, SMTPError
+from ..protocol.errors import LocalProtocolError, SMTPError
 from ..protocol.paths import Path
 from ..timeouts import Timeouts
 from .adapters import ADAPTERS, send
@@ -72,6 +73,8 @@ def add_parser(commands: Any) -> None:
         help="for the server to answer (default: 2 to 10 minutes, as RFC 1123 has it)")  # fmt: skip
     add("--adapter", choices=ADAPTERS, default="sockets",
         help="what the session runs on (default: %(default)s)")  # fmt: skip
+    add("--follow", action="store_true",
+        help="where a recipient has moved (551), send to the host of the new path")  # fmt: skip
     add("--tls", action="store_true", help="speak TLS from the first octet on")
     add("--tls-ca", metavar="FILE", type=file,
         help="trust these certificates (PEM), instead of the system's")  # fmt: skip
@@ -93,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(str(wrong)) from None
     except (SMTPError, OSError) as error:
         problem = error
-        delivery = _no_session(options.forward_paths, error)
+        delivery = no_session(options.forward_paths, error)
     if options.json:
         show(json.dumps(_as_object(delivery, problem), indent=2))
     else:
@@ -111,7 +114,19 @@ def _send(options: argparse.Namespace, message: Any) -> Delivery:
         "tls": _tls(options),
         "transcript": say if options.transcript else None,
     }
-    return send(options.adapter, settings, (options.reverse_path, options.forward_paths, message))
+    follow = partial(_host_of, port=options.port) if options.follow else None
+
+    def deliver(client: Any) -> Any:
+        return client.send(options.reverse_path, options.forward_paths, message, follow=follow)
+
+    return send(options.adapter, settings, deliver)
+
+
+def _host_of(path: Path, port: int) -> tuple[str, int] | None:
+    """Where a recipient is to be found: the first host of the path, at the same port (3.6)."""
+    hosts = [*path.route, *([path.mailbox.domain] if path.mailbox else [])]
+    name = hosts[0].text.strip("[]") if hosts else ""
+    return None if not name or name.startswith("#") else (name, port)
 
 
 def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
@@ -164,15 +179,6 @@ class _File:
             yield
         except OSError as error:
             raise UsageError(f"cannot read {self._name}: {reason(error)}") from None
-
-
-def _no_session(paths: list[Path], error: Exception) -> Delivery:
-    reply = error.reply if isinstance(error, SessionRefused) else None
-    if reply is not None:
-        status = status_of(reply)
-    else:
-        status = Status.PROTOCOL if isinstance(error, RemoteProtocolError) else Status.TEMPORARY
-    return Delivery(tuple(RecipientResult(path, status, reply, error) for path in paths))
 
 
 def _as_object(delivery: Delivery, problem: Exception | None) -> dict[str, Any]:
