@@ -25,6 +25,7 @@ from smtp821 import (
     Outcome,
     Severity,
     State,
+    Timeouts,
     Verb,
     outcome,
 )
@@ -76,6 +77,13 @@ stands below.
 ## Sizes (4.5.3)
 
 {limits}
+
+## Times (RFC 1123, 5.3.2)
+
+RFC 821 names none. In seconds, each of them configurable; a reply has to be complete in its time,
+however its bytes come.
+
+{times}
 """
 
 
@@ -94,6 +102,7 @@ def page() -> str:
         ),
         codes=_table(("code", "name", "severity", "category", "standard text"), _codes()),
         limits=_table(("limit", "RFC821", "lenient", "counts", "source", "beyond it"), _limits()),
+        times=_table(("time", "seconds", "waits for", "source"), _times()),
     )
 
 
@@ -176,6 +185,12 @@ def _limits() -> Iterator[tuple[str, ...]]:
             about["source"],
             str(about["reply"] or ""),
         )
+
+
+def _times() -> Iterator[tuple[str, ...]]:
+    for field in attrs.fields(Timeouts):
+        about = field.metadata
+        yield field.name, f"{field.default:g}", about["waits for"], about["source"]
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ from .protocol.sequencing import (
     outcome,
 )
 from .protocol.session import Envelope
+from .timeouts import Timeouts
 
 __version__ = "0.1.0"
 
@@ -135,6 +136,7 @@ __all__ = [
     "Delivery",
     "RecipientResult",
     "Status",
+    "Timeouts",
     # transparency alone
     "DotDecoder",
     "DotEncoder",

@@ -40,8 +40,12 @@ def test_examples_in_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     printed = re.findall(r"```text\n(.*?)```", readme, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
+    assert "import asyncio\n" in blocks[-1]
+    with_trio = blocks[-1].replace("asyncio.run(main())", "trio.run(main)")
     namespace: dict[str, object] = {}
-    for block in blocks:
+    for block in [*blocks, with_trio.replace("asyncio", "trio")]:
         exec(compile(block, "README.md", "exec"), namespace)
-    assert capsys.readouterr().out.startswith(printed[0])
+    output = capsys.readouterr().out
+    assert output.startswith(printed[0])
+    assert output.endswith("accepted\naccepted\n")

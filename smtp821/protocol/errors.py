@@ -2,7 +2,16 @@
 
 Two questions decide the class: did the program that uses this library err (Local), or the peer
 at the other end of the channel (Remote)? A LocalProtocolError changes nothing and says what was
-legal; after a RemoteProtocolError the channel is of no further use.
+legal; after a RemoteProtocolError the channel is of no further use. The whole tree of the package:
+
+    SMTPError
+        ProtocolError
+            LocalProtocolError      the caller asked for what is not legal
+            RemoteProtocolError     the peer does not keep the protocol
+        SessionRefused              the peer said no to the session (a Client only)
+        SessionLost                 the peer, or the connection, is gone (a Client only)
+
+and OSError, TimeoutError included, for what the system says.
 """
 
 from __future__ import annotations
