@@ -405,6 +405,10 @@ class _Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone, and whoever waits is to see it."""
+        if error is not None and self._transport.get_extra_info("sslcontext") is None:
+            sock = self._transport.get_extra_info("socket")
+            with contextlib.suppress(OSError), sock.dup() as twin:
+                self._unread += twin.recv(READ)  # what was said before it broke
         self._ended = self._lost = True
         self._error = error
         _wake(self._reader)
@@ -444,7 +448,8 @@ class _Wire(asyncio.BufferedProtocol):
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
         self._transport.write(data)
-        if self._stuck and not self._lost:
+        # A connection that has just broken is closing: nothing but waiting shows why.
+        if (self._stuck or self._transport.is_closing()) and not self._lost:
             self._writer = self._loop.create_future()
             try:
                 await self._within(seconds, self._writer)
