@@ -129,7 +129,7 @@ class Server:
     async def _end(self, seconds: float) -> None:
         """Let all connections see that they may have to end, and give them time for it."""
         for connection in tuple(self._connections):
-            connection.go()
+            connection.wake()
         self._nobody_left.clear()
         if self._connections:
             with contextlib.suppress(TimeoutError):
@@ -149,6 +149,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None  # the handler, or a handshake, at work
+        self._turned: _Wire | None = None  # what the handler sends over (3.8)
         self._stuck = False  # the peer does not read what is written
         self._lost = False  # there is nobody to read it
         self._heard_all = False  # the peer will say nothing more
@@ -215,6 +216,15 @@ class _Connection(asyncio.BufferedProtocol):
         self._clock.cancel()
         self._conversation.lost()
         self.go()
+
+    def wake(self) -> None:
+        """Let it see that it is to end, if the time has come."""
+        if self._turned is not None:
+            self._turned.eof_received()
+        elif self._over and self._task is not None:  # in the middle of a handshake
+            self.abort()
+        else:
+            self.go()
 
     def abort(self) -> None:
         """End the connection whatever it is at."""
@@ -297,7 +307,7 @@ class _Connection(asyncio.BufferedProtocol):
     async def _send_in_turn(self) -> None:
         """Let the handler send over a connection whose roles were exchanged (3.8)."""
         self._clock.cancel()
-        wire = _Wire()
+        self._turned = wire = _Wire()
         wire.connection_made(self._transport)
         self._transport.set_protocol(wire)
         try:
@@ -395,6 +405,10 @@ class _Wire(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone, and whoever waits is to see it."""
+        if error is not None and self._transport.get_extra_info("sslcontext") is None:
+            sock = self._transport.get_extra_info("socket")
+            with contextlib.suppress(OSError), sock.dup() as twin:
+                self._unread += twin.recv(READ)  # what was said before it broke
         self._ended = self._lost = True
         self._error = error
         _wake(self._reader)
@@ -434,7 +448,8 @@ class _Wire(asyncio.BufferedProtocol):
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
         self._transport.write(data)
-        if self._stuck and not self._lost:
+        # A connection that has just broken is closing: nothing but waiting shows why.
+        if (self._stuck or self._transport.is_closing()) and not self._lost:
             self._writer = self._loop.create_future()
             try:
                 await self._within(seconds, self._writer)

@@ -235,7 +235,7 @@ class _Wire:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._socket = stream.socket
-        self._stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = stream
+        self._stream: trio.SocketStream | trio.SSLStream[_Below] = stream
         self._reading = trio.CancelScope()
         self._woken = False
 
@@ -255,10 +255,20 @@ class _Wire:
 
     async def heard(self) -> bytes | None:
         """What is there already."""
-        if self._socket.is_readable():
-            with _errors(), trio.move_on_after(0):
-                return bytes(await self._stream.receive_some(READ))
-        return None
+        stream = self._stream
+        if isinstance(stream, trio.SocketStream):
+            if not self._socket.is_readable():
+                return None
+            with _errors():
+                return bytes(await stream.receive_some(READ))
+        stream.transport_stream.waits = False
+        try:
+            with _errors():
+                return bytes(await stream.receive_some(READ))
+        except trio.WouldBlock:
+            return None
+        finally:
+            stream.transport_stream.waits = True
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
@@ -283,7 +293,7 @@ class _Wire:
         """Speak TLS from now on, as a client of this server if one is named. Raises OSError."""
         assert isinstance(self._stream, trio.SocketStream)
         self._stream = stream = trio.SSLStream(
-            self._stream,
+            _Below(self._stream),
             tls,
             server_hostname=server,
             server_side=server is None,
@@ -296,6 +306,35 @@ class _Wire:
         """Let who reads, now or later, get the end of file."""
         self._woken = True
         self._reading.cancel()
+
+
+class _Below(trio.abc.Stream):
+    """What is below TLS: a stream that can be told not to wait for input, but to raise WouldBlock.
+
+    Only so can one look at what TLS has, without waiting for the rest of it, or for more.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.waits = True
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write all of it."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until something could be written."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What comes next."""
+        if not (self.waits or self._stream.socket.is_readable()):
+            raise trio.WouldBlock
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._stream.aclose()
 
 
 @contextlib.contextmanager

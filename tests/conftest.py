@@ -1,6 +1,13 @@
-"""Settings that all tests share."""
+"""Settings and fixtures that all tests share."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from . import adapters
 
 settings.register_profile(
     "default",
@@ -10,3 +17,18 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def _event_loops() -> Iterator[None]:
+    """The event loops of the adapters end when the tests do."""
+    yield
+    adapters.end()
+
+
+@pytest.fixture(params=adapters.NAMES)
+def adapter(request: pytest.FixtureRequest, _event_loops: None) -> Iterator[adapters.Adapter]:
+    """Each adapter in turn, of which nothing may be left when a test is over."""
+    chosen = adapters.choose(request.param)
+    yield chosen
+    chosen.nothing_is_left()

@@ -6,20 +6,19 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import queue
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from smtp821 import Command, EndOfData, Envelope, Event, Handler, MailData, Rcpt, Reply, Verb
 from smtp821.protocol.events import Closed, Connected, Rejected
-from smtp821.sockets import Client, Server, serve
 from smtp821.timeouts import Timeouts
 
-TIMEOUT: Final = 30.0  # seconds that anything may take before a test fails
+from .adapters import TIMEOUT, Client, Server, client, serve
+
 HOST: Final = "BETA.ARPA"
 GREETING: Final = b"220 BETA.ARPA Simple Mail Transfer Service Ready\r\n"
 HELLO: Final = b"250 BETA.ARPA\r\n"
@@ -143,9 +142,9 @@ def session(*dialogue: Exchange) -> Script:
     return turns(*OPENING, *dialogue, QUIT)
 
 
-def client_of(port: int) -> Client:
-    """A client of the host ALPHA.ARPA, not opened yet."""
-    return Client(port=port, helo="ALPHA.ARPA", timeouts=Timeouts.all(TIMEOUT))
+def client_of(port: int, **options: Any) -> Client:
+    """A client of the host ALPHA.ARPA, if nothing else is said, not opened yet."""
+    return client(port, **{"helo": "ALPHA.ARPA", "timeouts": Timeouts.all(TIMEOUT)} | options)
 
 
 # A server to be tested, and what is left of it.
@@ -209,12 +208,10 @@ class Catching:
     make: makes them; options: for `serve`.
     """
 
-    def __init__(self, make: Callable[[str], Catcher] = Catcher, **options: object) -> None:
+    def __init__(self, make: Callable[[str], Catcher] = Catcher, **options: Any) -> None:
         self._make = make
         self._handlers: queue.Queue[Catcher] = queue.Queue()
-        self.server: Server = serve(
-            self._handler, port=0, domain=HOST, **options  # type: ignore[arg-type]
-        )  # fmt: skip
+        self.server: Server = serve(self._handler, **{"port": 0, "domain": HOST} | options)
 
     def _handler(self, peer: str) -> Catcher:
         handler = self._make(peer)
@@ -244,24 +241,6 @@ def say(wire: Wire, command: Command | bytes) -> bytes:
     """Send a line; the line it is answered with."""
     wire.send(command if isinstance(command, bytes) else bytes(command))
     return wire.line()
-
-
-def threads(name: str = "smtp821") -> list[threading.Thread]:
-    """The threads of this package that run."""
-    return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
-
-
-def wait_for_sessions() -> None:
-    """Wait until every session is over, its thread and its socket gone."""
-    for thread in threads("smtp821 connection"):
-        thread.join(TIMEOUT)
-        assert not thread.is_alive()
-
-
-def nothing_is_left() -> None:
-    """See that no thread of this package runs, and no socket was forgotten (ResourceWarning)."""
-    assert threads() == []
-    gc.collect(1)
 
 
 # The commands of a transaction, and their lines.

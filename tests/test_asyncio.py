@@ -31,6 +31,7 @@ from smtp821.asyncio import Client, Server, serve
 from smtp821.delivery import Status
 from smtp821.timeouts import Timeouts
 
+from .adapters import TIMEOUT
 from .peers import (
     BYE,
     DATA,
@@ -42,7 +43,6 @@ from .peers import (
     OKAY,
     RCPT,
     START,
-    TIMEOUT,
     Catcher,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Callable
 from pathlib import Path as File
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from .peers import (  # fmt: skip
     turns,
 )
 
+pytestmark = pytest.mark.usefixtures("adapter")
+
 SMITH: Final = "<Smith@ALPHA.ARPA>"
 JONES: Final = Path("<Jones@BETA.ARPA>")
 MOVED: Final = Path("<Jones@GAMMA.ARPA>")
@@ -51,8 +54,8 @@ def test_it_is_not_followed_unasked() -> None:
     assert (result.status, result.moved_to) == (Status.PERMANENT, MOVED)
 
 
-@pytest.mark.parametrize("source", [TEXT, io.BytesIO(TEXT), [TEXT]])
-def test_it_is_followed(source: Any) -> None:
+@pytest.mark.parametrize("source", [bytes, io.BytesIO, lambda text: [text]])
+def test_it_is_followed(source: Callable[[bytes], Any]) -> None:
     """Another session, to where the caller says, whose answer is the result."""
     asked = []
     with (
@@ -65,7 +68,7 @@ def test_it_is_followed(source: Any) -> None:
             asked.append(path)
             return "127.0.0.1", elsewhere
 
-        delivery = client.send(SMITH, [JONES], source, follow=follow)
+        delivery = client.send(SMITH, [JONES], source(TEXT), follow=follow)
     assert asked == [MOVED]
     taken = RecipientResult(JONES, Status.ACCEPTED, Reply(250, "taken there"))
     assert delivery.recipients == (taken,)

@@ -57,8 +57,8 @@ def supervise(
         if signal.sigwait(waited) is not signal.SIGCHLD:
             if not told:
                 stopping()
+            _end(workers, signal.SIGKILL if told else signal.SIGTERM)
             told = True
-            _stop(workers)
         for process in [*workers]:
             ended, status = os.waitpid(process, os.WNOHANG)
             if not ended:
@@ -71,14 +71,14 @@ def supervise(
                 workers.add(_fork(work, parent_lives, waited))
             else:  # it could not go on, and nor could another
                 failed = True
-                _stop(workers)
+                _end(workers, signal.SIGTERM)
     return int(failed)
 
 
-def _stop(workers: set[int]) -> None:
+def _end(workers: set[int], how: signal.Signals) -> None:
     for process in workers:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGTERM)
+            os.kill(process, how)
 
 
 def _fork(
