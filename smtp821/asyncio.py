@@ -19,6 +19,7 @@ from typing import Any, cast
 from .client import AsyncClient
 from .conversation import Conversation
 from .handler import Handler
+from .host import BACKLOG, listen
 from .protocol.dialect import RFC821_LENIENT, Dialect
 from .protocol.errors import SMTPError
 from .protocol.events import Closed, Turned
@@ -61,7 +62,7 @@ async def serve(
         transcript=transcript,
     )
     server = Server(service, timeouts, tls)
-    await server.listen(listener, host, port)
+    await server.begin(listener or listen(host, port))
     try:
         yield server
     finally:
@@ -82,12 +83,13 @@ class Server:
         self._nobody_left = asyncio.Event()
         self._stopped = asyncio.Event()
 
-    async def listen(self, listener: socket.socket | None, host: str, port: int) -> None:
+    async def begin(self, listener: socket.socket) -> None:
         """Begin to take connections. Raises OSError."""
         loop = asyncio.get_running_loop()
-        where: dict[str, Any] = {"sock": listener} if listener else {"host": host, "port": port}
-        self._listener = await loop.create_server(lambda: _Connection(self), **where, backlog=128)
-        self.address = self._listener.sockets[0].getsockname()[:2]
+        self._listener = await loop.create_server(
+            lambda: _Connection(self), sock=listener, backlog=BACKLOG
+        )
+        self.address = listener.getsockname()[:2]
 
     async def wait(self) -> None:
         """Wait until the server has stopped."""

@@ -30,7 +30,7 @@ from .delivery import (
 )
 from .exchange import Exchange
 from .handler import Handler
-from .hostname import own_name
+from .host import own_name
 from .protocol.commands import Command, Data, Helo, Quit, Turn, Verb
 from .protocol.dialect import RFC821, Dialect
 from .protocol.errors import LocalProtocolError, SMTPError

@@ -21,6 +21,7 @@ from .client import AsyncClient, Follow
 from .conversation import Conversation
 from .delivery import Delivery, Source
 from .handler import Handler
+from .host import listen
 from .protocol.commands import Command, Verb
 from .protocol.dialect import RFC821, RFC821_LENIENT, Dialect
 from .protocol.errors import SMTPError
@@ -76,10 +77,7 @@ def serve(
         max_per_peer=max_per_peer,
         transcript=transcript,
     )
-    if listener is None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=128)
-    return Server(service, listener, timeouts, tls)
+    return Server(service, listener or listen(host, port), timeouts, tls)
 
 
 class Server:

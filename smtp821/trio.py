@@ -18,6 +18,7 @@ import trio
 from .client import AsyncClient
 from .conversation import Conversation
 from .handler import Handler
+from .host import listen
 from .protocol.dialect import RFC821_LENIENT, Dialect
 from .protocol.errors import SMTPError
 from .server import converse
@@ -59,9 +60,7 @@ async def serve(
         max_per_peer=max_per_peer,
         transcript=transcript,
     )
-    if listener is None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=128)
+    listener = listener or listen(host, port)
     listener.setblocking(False)
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:

@@ -20,7 +20,7 @@ LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"protocol"}),
     frozenset({"mail"}),
     frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"})
-    | {"hostname", "timeouts", "wire", "server", "client"},
+    | {"host", "timeouts", "wire", "server", "client"},
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
     frozenset({"cli", "__main__"}),
 )

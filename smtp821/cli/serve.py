@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 
 from .. import __version__
+from ..host import listen
 from ..local_handler import LocalHandler, Store
 from ..local_host import LocalHost
 from ..maildir import Maildir
@@ -197,9 +198,8 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
 
 def _listener(options: argparse.Namespace) -> socket.socket:
     where = options.host, options.port
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
-        return socket.create_server(where, family=family, backlog=1024)
+        return listen(*where)
     except OSError as error:
         why = reason(error).partition(" (while ")[0]  # what the socket module adds says nothing new
         raise UsageError(f"cannot listen at {address(*where)}: {why}") from None

@@ -1,4 +1,4 @@
-"""The name that a client gives in HELO when it is told none."""
+"""This host: its name, and where it listens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from .protocol.errors import LocalProtocolError
 from .protocol.limits import Limits
 from .protocol.paths import Domain, excess
 
-__all__ = ["own_name"]
+__all__ = ["BACKLOG", "listen", "own_name"]
+
+BACKLOG = 1024
+"""Connections that may wait to be taken."""
 
 
 def own_name(address: str, limits: Limits) -> str:
@@ -22,3 +25,9 @@ def own_name(address: str, limits: Limits) -> str:
             if not excess(Domain(name), limits):
                 return name
     return "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; an address with colons is one of IPv6. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from smtp821 import RFC821
-from smtp821.hostname import own_name
+from smtp821.host import own_name
 
 
 @pytest.mark.parametrize(
