@@ -176,8 +176,9 @@ def postfix(settings: str, port: int | None = None) -> Iterator[Postfix]:
             commands=Path(command).parent, daemons=daemons, folder=folder
         )
         listener = "" if port is None else f"127.0.0.1:{port} inet n - n - - smtpd\n"
-        (folder / "etc" / "main.cf").write_text(main)
-        (folder / "etc" / "master.cf").write_text(MASTER_CF + listener)
+        for file, text in (("main.cf", main), ("master.cf", MASTER_CF + listener)):
+            (folder / "etc" / file).write_text(text)
+            os.utime(folder / "etc" / file, (0, 0))  # it reads no file that may still be written
         run(command, "-c", f"{folder}/etc", "check")  # it makes what is missing
         process = subprocess.Popen(
             [f"{daemons}/master", "-c", f"{folder}/etc", "-s"],
