@@ -31,6 +31,8 @@ __all__ = ["Client", "Server", "serve"]
 
 _log = logging.getLogger("smtp821")
 
+_BACKLOG = 1024  # connections that wait; a listener that is given has it too, for asyncio sets it
+
 
 @contextlib.asynccontextmanager
 async def serve(
@@ -86,7 +88,9 @@ class Server:
         """Begin to take connections. Raises OSError."""
         loop = asyncio.get_running_loop()
         where: dict[str, Any] = {"sock": listener} if listener else {"host": host, "port": port}
-        self._listener = await loop.create_server(lambda: _Connection(self), **where, backlog=128)
+        self._listener = await loop.create_server(
+            lambda: _Connection(self), **where, backlog=_BACKLOG
+        )
         self.address = self._listener.sockets[0].getsockname()[:2]
 
     async def wait(self) -> None:
