@@ -12,7 +12,7 @@ from .protocol.paths import Domain, excess
 __all__ = ["BACKLOG", "listen", "own_name"]
 
 BACKLOG = 1024
-"""Connections that may wait to be taken."""
+"""Connections that may wait to be taken; with fewer, those that come in hundreds try again."""
 
 
 def own_name(address: str, limits: Limits) -> str:

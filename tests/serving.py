@@ -137,6 +137,7 @@ class Peer:
 
     def __init__(self, host: str, port: int) -> None:
         self._sock = socket.create_connection((host.strip("[]"), port), TIMEOUT)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._sock.makefile("rb")
 
     def __enter__(self) -> Peer:

@@ -1,21 +1,21 @@
-"""Mail programs that people use, against a running `smtp821 serve`."""
+"""Mail programs that people use, against a running `smtp821 serve`, on each of its adapters."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
-import os
 import re
-import shutil
 import smtplib
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiosmtplib
 import pytest
 
+from .black_box import ADAPTERS, every_adapter
+from .programs import postfix, program, run
 from .serving import TIMEOUT, AtTerminal, Serving, on_posix, serving
 
 DIALOGUES: list[dict[str, Any]] = json.loads(
@@ -23,33 +23,11 @@ DIALOGUES: list[dict[str, Any]] = json.loads(
 )["telnet_dialogues"]
 
 
-def program(name: str) -> str:
-    """Where a program is; the test is skipped where it is not installed."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-def run(*command: str, stdin: bytes = b"") -> str:
-    """What a program prints; it must end well."""
-    result = subprocess.run(
-        command,
-        input=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    text = result.stdout.decode("utf-8", "replace")
-    assert result.returncode == 0, text
-    return text
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Serving]:
-    """A server of local.example that shows what is said."""
-    with serving("--domain", "local.example", "--transcript", folder=tmp_path) as running:
+@pytest.fixture(params=ADAPTERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serving]:
+    """A server of local.example, on each adapter, that shows what is said."""
+    arguments = ("--adapter", request.param, "--domain", "local.example", "--transcript")
+    with serving(*arguments, folder=tmp_path) as running:
         yield running
 
 
@@ -95,11 +73,12 @@ def test_swaks_is_told_no(server: Serving) -> None:
 
 
 @on_posix()
+@every_adapter
 @pytest.mark.parametrize("dialogue", DIALOGUES, ids=lambda dialogue: dialogue["source"])
-def test_telnet(dialogue: dict[str, Any], tmp_path: Path) -> None:
+def test_telnet(dialogue: dict[str, Any], adapter: str, tmp_path: Path) -> None:
     """A person at telnet: the same codes, but for the misspelt MAIL (501, which 4.3 lists too)."""
     telnet, domain = program("telnet"), "st.seiai.ed.jp"
-    with serving("--domain", domain, folder=tmp_path) as server:
+    with serving("--adapter", adapter, "--domain", domain, folder=tmp_path) as server:
         with AtTerminal([telnet, server.host, str(server.port)], tmp_path) as terminal:
             codes = list(typed(terminal, dialogue["lines"]))
             terminal.until(rb"Connection closed by foreign host\.\r\n")
@@ -160,12 +139,48 @@ def test_smtplib(server: Serving) -> None:
     assert all(re.fullmatch(traced(b"here.example") + body, one) for one in stored)
 
 
-def test_smtp_source(tmp_path: Path) -> None:
-    """Ten sessions at once and a thousand messages: each is there, once, to the octet."""
+def test_aiosmtplib(server: Serving) -> None:
+    """3.1: an asyncio client, whose sessions run side by side; in each one recipient is refused."""
+    message = b"Subject: hello\r\n\r\n.\r\n..\r\n\xc3\xa9\r\n" + b"x" * 2000 + b"\r\n"
+    recipients = ["user@local.example", "user@far.example", "other@local.example"]
+
+    async def session(number: int) -> None:
+        async with aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            local_hostname="here.example",
+            timeout=TIMEOUT,
+            start_tls=False,
+        ) as one:
+            for _ in range(3):
+                marked = b"X-Session: %d\r\n" % number + message
+                refused, said = await one.sendmail("me@here.example", recipients, marked)
+                assert {who: reply.code for who, reply in refused.items()} == {recipients[1]: 550}
+                assert said == "OK"
+            assert (await one.noop()).code == 250
+
+    async def sessions() -> None:
+        await asyncio.gather(*map(session, range(5)))
+
+    asyncio.run(sessions())
+    stored = server.stored()
+    assert sorted(server.stored("other")) == sorted(stored)
+    body = rb"X-Session: (\d)\n" + re.escape(message.replace(b"\r\n", b"\n"))
+    found = [re.fullmatch(traced(b"here.example") + body, one) for one in stored]
+    assert sorted(match[1] for match in found if match) == sorted(
+        [b"0", b"1", b"2", b"3", b"4"] * 3
+    )
+
+
+@every_adapter
+@pytest.mark.parametrize("sessions", ["each its own", "for many"])
+def test_smtp_source(adapter: str, sessions: str, tmp_path: Path) -> None:
+    """Ten sessions at once and 200 messages: each is there, once, to the octet."""
     source = program("smtp-source")
-    with serving("--domain", "local.example", folder=tmp_path) as server:
+    together = ("-d",) if sessions == "for many" else ()
+    with serving("--adapter", adapter, "--domain", "local.example", folder=tmp_path) as server:
         run(
-            *(source, "-s", "10", "-m", "1000", "-M", "here.example", "-S", "hello"),
+            *(source, *together, "-s", "10", "-m", "200", "-M", "here.example", "-S", "hello"),
             *("-f", "me@here.example", "-t", "user@local.example"),
             f"{server.host}:{server.port}",
         )
@@ -177,15 +192,16 @@ def test_smtp_source(tmp_path: Path) -> None:
     )
     found = [pattern.fullmatch(message) for message in stored]
     assert all(found)
-    assert len(found) == len({match[1] for match in found if match}) == 1000
+    assert len(found) == len({match[1] for match in found if match}) == 200
 
 
-def test_smtp_source_with_a_file(tmp_path: Path) -> None:
+@every_adapter
+def test_smtp_source_with_a_file(adapter: str, tmp_path: Path) -> None:
     """Long mail with dots, to two recipients each, is the same to the octet."""
     source = program("smtp-source")
     message = b"Subject: hello\n\n" + b".\n..\n.x\n" + (b"." * 70 + b"\n") * 5000
     (tmp_path / "message").write_bytes(message)
-    with serving("--domain", "local.example", folder=tmp_path) as server:
+    with serving("--adapter", adapter, "--domain", "local.example", folder=tmp_path) as server:
         run(
             *(source, "-s", "5", "-m", "20", "-M", "here.example", "-F", f"{tmp_path}/message"),
             *("-f", "me@here.example", "-t", "user@local.example", "-r", "2"),
@@ -197,88 +213,21 @@ def test_smtp_source_with_a_file(tmp_path: Path) -> None:
     assert all(whole.fullmatch(one) for messages in mailboxes for one in messages)
 
 
-# Postfix, as the relay that most mail comes by.
-
-MAIN_CF = """\
-compatibility_level = 3.6
-command_directory = {commands}
-daemon_directory = {daemons}
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-maillog_file = {folder}/maillog
-maillog_file_prefixes = {folder}
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = relay.example
-mydestination =
-alias_maps =
-local_recipient_maps =
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-relayhost = [{host}]:{port}
-"""
-MASTER_CF = """\
-postlog unix-dgram n - n - 1 postlogd
-pickup unix n - n 1 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-smtp unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-proxymap unix - - n - - proxymap
-"""
-
-
-@contextlib.contextmanager
-def postfix(server: Serving) -> Iterator[Path]:
-    """A Postfix of its own, which listens nowhere and relays to the server; gives its folder."""
-    command = program("postfix")
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("postfix is started by root only")
-    daemons = run(program("postconf"), "-d", "-h", "daemon_directory").strip()
-    with tempfile.TemporaryDirectory(prefix="smtp821-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # its processes have users of their own
-        for part in ("etc", "queue", "data"):
-            (folder / part).mkdir()
-        shutil.chown(folder / "data", "postfix")
-        main = MAIN_CF.format(
-            commands=Path(command).parent,
-            daemons=daemons,
-            folder=folder,
-            host=server.host,
-            port=server.port,
-        )
-        (folder / "etc" / "main.cf").write_text(main)
-        (folder / "etc" / "master.cf").write_text(MASTER_CF)
-        try:
-            run(command, "-c", f"{folder}/etc", "start")
-            yield folder
-        finally:
-            run(command, "-c", f"{folder}/etc", "stop")
-
-
-def submit(folder: Path, reverse_path: str, forward_path: str, message: bytes) -> None:
-    """Hand a message to that Postfix."""
-    sendmail = program("sendmail")
-    run(sendmail, "-C", f"{folder}/etc", "-i", "-f", reverse_path, forward_path, stdin=message)
-
-
 @on_posix()
-def test_postfix(tmp_path: Path) -> None:
+@every_adapter
+def test_postfix(adapter: str, tmp_path: Path) -> None:
     """It relays a message, and brings back to its author what could not be delivered."""
     (tmp_path / "host.toml").write_text('domain = "local.example"\nmailboxes = { user = "" }\n')
-    arguments = ("--config", "host.toml", "--transcript")
+    arguments = ("--adapter", adapter, "--config", "host.toml", "--transcript")
     message = b"From: me@here.example\nSubject: hello\n\n.\n..\nend\n"
-    with serving(*arguments, folder=tmp_path) as server, postfix(server) as folder:
-        submit(folder, "me@here.example", "user@local.example", message)
+    with (
+        serving(*arguments, folder=tmp_path) as server,
+        postfix(f"relayhost = [{server.host}]:{server.port}\n") as relay,
+    ):
+        relay.submit("me@here.example", "user@local.example", message)
         said = server.output.until("S: .")
         assert "R: 250 OK" in server.output.until("R: 250 OK")
-        submit(folder, "user@local.example", "nobody@local.example", message)
+        relay.submit("user@local.example", "nobody@local.example", message)
         refused = server.output.until("S: .")
         server.output.until("R: 250 OK")
         first, second = server.stored()
