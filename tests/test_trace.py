@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtp821 import Domain, LocalProtocolError, Path
-from smtp821.mail.trace import TimeStamp, parse_return_path, return_path_line
+from smtp821.mail.trace import TimeStamp, daytime, parse_return_path, return_path_line
 from smtp821.protocol.grammar import BY_THE_LETTER, STRICT
 
 from .strategies import domains, paths, reverse_paths
@@ -186,6 +186,13 @@ def test_the_date_in_universal_time() -> None:
     assert stamp(at=late).line().endswith(b" ; 31 Dec 1999 23:30:00 -0800\r\n")
 
 
+def test_the_time_by_itself() -> None:
+    """A <daytime>, in either form: for other lines of a header (AMB-49)."""
+    at = datetime(1981, 10, 2, 9, 23, 59, 999_999, tzinfo=PACIFIC_SUMMER)
+    assert daytime(at) == "2 Oct 1981 09:23:59 -0700"
+    assert daytime(at, strict=True) == "2 OCT 81 16:23:59 UT"
+
+
 def test_a_zone_with_seconds() -> None:
     """An offset is written in hours and minutes (RFC 1123 5.2.14), whatever it is."""
     zone = timezone(timedelta(hours=1, minutes=2, seconds=3))
@@ -254,6 +261,8 @@ def test_a_time_needs_its_zone(zone: tzinfo | None) -> None:
     """A time without a zone is refused: nobody could tell when it was."""
     with pytest.raises(LocalProtocolError, match="with its zone"):
         stamp(at=datetime(1981, 10, 22, 9, 23, 59, tzinfo=zone))
+    with pytest.raises(LocalProtocolError, match="with its zone"):
+        daytime(datetime(1981, 10, 22, 9, 23, 59, tzinfo=zone))
 
 
 @pytest.mark.parametrize("field", ["via", "protocol", "id"])

@@ -16,7 +16,7 @@ from ..protocol.errors import LocalProtocolError
 from ..protocol.grammar import STRICT
 from ..protocol.paths import Domain, Path
 
-__all__ = ["TimeStamp", "parse_return_path", "return_path_line"]
+__all__ = ["TimeStamp", "daytime", "parse_return_path", "return_path_line"]
 
 _MONTHS: Final = (
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
@@ -53,6 +53,22 @@ def parse_return_path(line: bytes) -> Path:
     if not STRICT.pattern("return-path-line").fullmatch(text):
         raise LocalProtocolError(f"{line[:80]!r} is not a return path line (4.1.2)")
     return Path(text.partition(":")[2].strip())
+
+
+def daytime(at: datetime, *, strict: bool = False) -> str:
+    """A time, to the second, as lines of a header have it (4.1.2 <daytime>).
+
+    strict: in the form of RFC 821, "22 OCT 81 16:23:59 UT"; else in that of RFC 1123 5.2.14, with
+        four digits of the year and a numeric zone, "22 Oct 1981 09:23:59 -0700" (AMB-49).
+    Raises LocalProtocolError for a time without a zone.
+    """
+    _aware(None, None, at)
+    at = at.astimezone(UTC) if strict else at
+    month = _MONTHS[at.month - 1]
+    date = f"{at.day} {month if strict else month.title()} "
+    date += f"{at.year % 100:02}" if strict else f"{at.year:04}"
+    zone = "UT" if strict else f"{at:%z}"[:5]
+    return f"{date} {at:%H:%M:%S} {zone}"
 
 
 def _aware(_: object, __: object, value: datetime) -> None:
@@ -93,18 +109,13 @@ class TimeStamp:
     def line(self, *, strict: bool = False) -> bytes:
         """The line, with its CRLF.
 
-        strict: in the form of RFC 821, "22 OCT 81 09:23:59 UT"; else in that of RFC 1123 5.2.14,
-            with four digits of the year and a numeric zone (AMB-49).
+        strict: the form of the time, as for `daytime`.
         """
         words = [f"from {self.from_domain} by {self.by_domain}"]
         optional = {"via": self.via, "with": self.protocol, "id": self.id, "for": self.path}
         words += [f"{word} {value}" for word, value in optional.items() if value is not None]
-        at = self.at.astimezone(UTC) if strict else self.at
-        month = _MONTHS[at.month - 1]
-        date = f"{at.day} {month if strict else month.title()} "
-        date += f"{at.year % 100:02}" if strict else f"{at.year:04}"
-        zone = "UT" if strict else f"{at:%z}"[:5]
-        return f"Received: {' '.join(words)} ; {date} {at:%H:%M:%S} {zone}\r\n".encode("ascii")
+        at = daytime(self.at, strict=strict)
+        return f"Received: {' '.join(words)} ; {at}\r\n".encode("ascii")
 
     @classmethod
     def parse(cls, line: bytes) -> Self:
