@@ -7,23 +7,21 @@ A Conversation is a Receiver and the Handler that answers for it. An adapter rea
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
 
 from .handler import Handler
-from .protocol.commands import Command, Verb
+from .protocol.commands import COMMANDS, Verb
 from .protocol.errors import LocalProtocolError
 from .protocol.events import Closed, Connected, EndOfData, Event, MailData, Pause, Rejected, Turned
 from .protocol.receiver import Receiver
 from .protocol.replies import Code, Reply
-from .protocol.sequencing import State
+from .protocol.sequencing import IN_TRANSACTION, State
 from .transcript import Transcript
 
 __all__ = ["Conversation"]
 
 _log = logging.getLogger("smtp821")
-
-_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.DATA})
 
 
 class Conversation:
@@ -51,7 +49,7 @@ class Conversation:
     @property
     def in_transaction(self) -> bool:
         """Whether mail is in hand, which a server that stops lets finish."""
-        return self.receiver.state in _TRANSACTION
+        return self.receiver.state in IN_TRANSACTION
 
     def receive_data(self, data: bytes) -> None:
         """Take what came from the peer; b"" is the end of file."""
@@ -87,12 +85,14 @@ class Conversation:
         """
         while True:
             event = self.receiver.next_event()
-            if isinstance(event, Turned) and self._lost:
-                event = Closed()
             if self._message_failed:
                 event = self._after_failure(event)
-            if isinstance(event, (Pause, Turned)):
+            if isinstance(event, Pause):
                 return event
+            if isinstance(event, Turned):
+                if not self._lost:
+                    return event
+                event = Closed()
             if isinstance(event, Closed):
                 if self._over:
                     return event
@@ -100,11 +100,11 @@ class Conversation:
             self._asked = event
             self.progress += 1
             try:
-                answer = self._method(event)(event)
+                answer = getattr(self.handler, _METHODS[type(event)])(event)
             except Exception as error:
                 self.fail(error)
                 continue
-            if isinstance(answer, Awaitable):
+            if answer is not None and isinstance(answer, Awaitable):
                 return answer
             self.resume(answer)
 
@@ -152,11 +152,6 @@ class Conversation:
             code = Code.LOCAL_ERROR if Code.LOCAL_ERROR in legal else Code.NOT_AVAILABLE
             self.receiver.reply(code)
 
-    def _method(self, event: Event) -> Callable[[Any], Any]:
-        """The method of the handler for an event."""
-        name = event.verb.value.lower() if isinstance(event, Command) else _METHODS[type(event)]
-        return getattr(self.handler, name)  # type: ignore[no-any-return]
-
     def _after_failure(self, event: Event | Pause) -> Event | Pause:
         """Swallow the rest of a message that the handler could not take, then answer 451."""
         while isinstance(event, MailData):
@@ -170,7 +165,9 @@ class Conversation:
         return event
 
 
-_METHODS: Mapping[type, str] = {
+# The method of a handler for each event.
+_METHODS: Final[Mapping[type, str]] = {
+    **{command: command.verb.value.lower() for command in COMMANDS},
     Connected: "connected",
     MailData: "mail_data",
     EndOfData: "end_of_data",

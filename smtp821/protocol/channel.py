@@ -11,10 +11,14 @@ from .session import Envelope, Session
 __all__ = ["Channel", "as_bytes"]
 
 
+_CLOSED = State.CLOSED
+
+
 class Channel:
     """One end of a transmission channel; Receiver and Sender are the two that there are."""
 
     def __init__(self, dialect: Dialect, line_limit: int) -> None:
+        self._dialect = dialect
         self._session = Session(dialect)
         self._input = LineReader(line_limit)
         self._output: list[bytes] = []
@@ -23,7 +27,7 @@ class Channel:
     @property
     def dialect(self) -> Dialect:
         """What is spoken."""
-        return self._session.dialect
+        return self._dialect
 
     @property
     def state(self) -> State:
@@ -40,12 +44,13 @@ class Channel:
 
         Raises LocalProtocolError after the end of file, and for what is not bytes.
         """
-        data = as_bytes(data)
+        if not isinstance(data, bytes):
+            data = as_bytes(data)
         if self._end_of_file:
             raise LocalProtocolError('receive_data(b"") was the end of file; nothing follows it')
         if not data:
             self._end_of_file = True
-        elif self.state is not State.CLOSED:  # nothing that follows QUIT or 421 is read
+        elif self._session.state is not _CLOSED:  # nothing that follows QUIT or 421 is read
             self._input.feed(data)
 
     def data_to_send(self) -> bytes:
@@ -53,8 +58,11 @@ class Channel:
 
         Send it whenever `next_event` gives NEED_DATA, and before the channel is closed.
         """
-        data = b"".join(self._output)
-        self._output.clear()
+        output = self._output
+        if len(output) == 1:
+            return output.pop()
+        data = b"".join(output)
+        output.clear()
         return data
 
 

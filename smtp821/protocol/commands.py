@@ -14,7 +14,7 @@ import attrs
 
 from .errors import LocalProtocolError
 from .grammar import STRICT, Grammar
-from .limits import Limits
+from .limits import FLOOR, Limits
 from .paths import Domain, Path, excess, trusted
 
 __all__ = [
@@ -257,7 +257,7 @@ class Syntax:
         takes none is judged before the sequence is (AMB-01).
     """
 
-    __slots__ = ("_field", "_match", "_singleton", "command", "takes_argument", "verb")
+    __slots__ = ("_field", "_kind", "_match", "_singleton", "command", "takes_argument", "verb")
 
     def __init__(self, command: type[Command], grammar: Grammar) -> None:
         self.command = command
@@ -265,6 +265,7 @@ class Syntax:
         self._match = grammar.pattern(f"tail:{command.verb.value}").fullmatch
         fields = attrs.fields(command)
         self._field = fields[0].name if fields else ""
+        self._kind: Any = {"domain": Domain, "string": str}.get(self._field, Path)
         self.takes_argument = bool(fields)
         self._singleton = None if fields else command()
 
@@ -279,12 +280,12 @@ class Syntax:
         if self._singleton is not None:
             return self._singleton
         text = match[1]
-        value: object = text
-        if self._field == "domain":
-            value = trusted(Domain, "text", text)
-        elif self._field != "string":
-            value = trusted(Path, "text", text if text[0] == "<" else f"<{text}>")
-        if isinstance(value, (Path, Domain)) and (too_long := excess(value, limits)):
+        if self._kind is str:
+            return trusted(self.command, self._field, text)
+        if self._kind is Path and text[0] != "<":
+            text = f"<{text}>"
+        value: Path | Domain = trusted(self._kind, "text", text)
+        if len(text) > FLOOR and (too_long := excess(value, limits)):
             return too_long
         return trusted(self.command, self._field, value)
 

@@ -15,7 +15,17 @@ from .commands import Syntax, Verb, syntax_table
 from .dots import Policy
 from .grammar import LOOSE, STRICT, Grammar
 from .limits import Limits
-from .sequencing import ADDITIONS, ORDER, SEQUENCING, TRANSITIONS, Outcome, State
+from .sequencing import (
+    ADDITIONS,
+    MOVES,
+    ORDER,
+    SEQUENCING,
+    TRANSITIONS,
+    Move,
+    Outcome,
+    State,
+    moves,
+)
 
 __all__ = ["HTTP_WORDS", "RFC821", "RFC821_LENIENT", "Dialect"]
 
@@ -77,6 +87,8 @@ class Dialect:
     """How to read each command, by its word in upper case."""
     codes: Mapping[Verb, frozenset[int]] = attrs.field(init=False, repr=False)
     """All the codes that may answer each command."""
+    moves: Mapping[tuple[State, Verb, int], Move] = attrs.field(init=False, repr=False)
+    """What a reply leads to, by state, command, and its first digit or 421."""
 
     @syntaxes.default
     def _syntaxes(self) -> Mapping[bytes, Syntax]:
@@ -89,6 +101,10 @@ class Dialect:
             | self.additions.get(verb, {}).keys()
             for verb, row in self.sequencing.items()
         }
+
+    @moves.default
+    def _moves(self) -> Mapping[tuple[State, Verb, int], Move]:
+        return MOVES if self.transitions is TRANSITIONS else moves(self.transitions)
 
     def row_class(self, verb: Verb, code: int) -> Outcome | None:
         """The class that the table in 4.3 puts a code in; None where it is not in the row.

@@ -8,11 +8,14 @@ answered with a reply, never with a lost session.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-__all__ = ["Limits"]
+__all__ = ["FLOOR", "Limits"]
+
+FLOOR: Final = 64
+"""Characters of the smallest object that 4.5.3 bounds: what is no longer exceeds nothing."""
 
 
 def _limit(default: int | None, source: str, counts: str, reply: int | None, floor: int = 1) -> Any:
@@ -40,8 +43,12 @@ class Limits:
     one exception: `recipients`, which scenario 10 of Appendix F itself sets to one.
     """
 
-    user: int = _limit(64, "4.5.3", "characters of a local part as sent, quotes included", 501, 64)
-    domain: int = _limit(64, "4.5.3", "characters of a domain or number, '#' included", 501, 64)
+    user: int = _limit(
+        FLOOR, "4.5.3", "characters of a local part as sent, quotes included", 501, FLOOR
+    )
+    domain: int = _limit(
+        FLOOR, "4.5.3", "characters of a domain or number, '#' included", 501, FLOOR
+    )
     path: int = _limit(256, "4.5.3", "characters of a path without its brackets", 501, 256)
     command_line: int = _limit(512, "4.5.3", "octets of a command line with CRLF", 500, 512)
     reply_line: int = _limit(512, "4.5.3", "octets of a reply line with code and CRLF", None, 512)

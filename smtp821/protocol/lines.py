@@ -30,7 +30,10 @@ class LineReader:
 
     def feed(self, data: bytes) -> None:
         """Add what came from the peer, in any cut."""
-        self._pieces.append(data)
+        if self._pieces or self._start < len(self._joined) or self._overlong is not None:
+            self._pieces.append(data)
+        else:
+            self._joined, self._start = data, 0
 
     def __bool__(self) -> bool:
         """Whether anything is left to read, a started line included."""
@@ -47,7 +50,9 @@ class LineReader:
             if end >= 0:
                 line = self._joined[self._start : end]
                 self._start = end + 2
-                return self._within_limit(line)
+                if self._overlong is None and len(line) < self.limit - 1:
+                    return line
+                return self._cut(line)
             if not self._pieces:
                 return None
             self._join()
@@ -70,12 +75,12 @@ class LineReader:
         if self._start:
             self._start -= len(data)
         else:
-            self._joined = data
+            self._joined = data + self._joined
 
-    def _within_limit(self, line: bytes) -> bytes:
+    def _cut(self, line: bytes) -> bytes:
         if self._overlong is not None:
             line, self._overlong = self._overlong + line, None
-        return line if len(line) <= self.limit - 2 else line[: self.limit - 1]
+        return line[: self.limit - 1]
 
     def _join(self) -> None:
         rest = self._joined[self._start :]

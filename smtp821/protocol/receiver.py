@@ -35,6 +35,9 @@ from .sequencing import ORDINARY, State
 
 __all__ = ["Receiver"]
 
+# A member of an enum costs a call to look up on Python 3.11.
+_RCPT, _DATA = Verb.RCPT, Verb.DATA
+
 _BLANKS = (b"", b" ", b"\t")
 _FORWARD_CODES = (Code.WILL_FORWARD, Code.NOT_LOCAL)
 _NAMED_CODES = (Code.SERVICE_READY, Code.CLOSING_CHANNEL, Code.NOT_AVAILABLE)
@@ -84,7 +87,8 @@ class Receiver(Channel):
         """
         if self._owed is not None:
             return NEED_REPLY
-        return _READERS.get(self._session.state, Receiver._next_command)(self)
+        reader = _READERS.get(self._session.state)
+        return self._next_command() if reader is None else reader(self)
 
     def reply(self, code: int | Reply, *lines: str) -> None:
         """Give the reply that is owed; 421 closes, and `shutdown` says it unasked (4.2.1).
@@ -98,7 +102,7 @@ class Receiver(Channel):
         if owed is None:
             raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
         number = code.code if isinstance(code, Reply) else code
-        legal = self.dialect.codes[owed.verb]
+        legal = self._dialect.codes[owed.verb]
         if number not in legal:
             codes = ", ".join(map(str, sorted(legal)))
             raise LocalProtocolError(f"{number} is no reply to {owed.verb}; {codes} are (4.3)")
@@ -120,7 +124,7 @@ class Receiver(Channel):
             raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
         verb = owed.verb
         code, wire = ORDINARY[verb], None if lines else _PLAIN.get(verb)
-        if wire is not None and code in self.dialect.codes[verb]:
+        if wire is not None and code in self._dialect.codes[verb]:
             self._settle(verb, code, wire, owed)
         else:
             self.reply(code, *(lines or self._ordinary_text(verb)))
@@ -130,7 +134,7 @@ class Receiver(Channel):
 
         Raises LocalProtocolError when the session is over.
         """
-        if not self.dialect.order[self.state]:
+        if not self._dialect.order[self.state]:
             raise LocalProtocolError(f"the session is over: it is {self.state}")
         self._answer(None, Reply(Code.NOT_AVAILABLE, lines))
 
@@ -145,7 +149,7 @@ class Receiver(Channel):
         if self._input:
             reply = self._named(Verb.TURN, _TOO_EARLY)
             raise RemoteProtocolError("bytes behind TURN, before the roles changed", reply)
-        return Sender(self.dialect)
+        return Sender(self._dialect)
 
     # Reading: one method for the states in which the same things can come.
 
@@ -158,16 +162,17 @@ class Receiver(Channel):
     def _turn(self) -> Event:
         return Turned()
 
-    def _over(self) -> Event:
+    def _over(self) -> Closed:
         return Closed(cancelled=self._session.cancelled)
 
     def _next_command(self) -> Event | Pause:
         """Judge the next line, in the order of AMB-01: each check presumes those before it."""
         line = self._input.next_line()
         if line is None:
-            return self._starve()
-        dialect = self.dialect
-        if len(line) > dialect.limits.command_line - 2:
+            return self._starve() if self._end_of_file else NEED_DATA
+        dialect = self._dialect
+        limits = dialect.limits
+        if len(line) > limits.command_line - 2:
             return self._reject(None, line, _TOO_LONG)
         syntax = dialect.syntaxes.get(line[:4].upper())
         tail = line[4:]
@@ -177,15 +182,15 @@ class Receiver(Channel):
         verb = syntax.verb
         if verb in dialect.off:
             return self._reject(verb, line, Reply(Code.NOT_IMPLEMENTED))
-        command = syntax.parse(tail, dialect.limits)
-        in_sequence = self._session.permits(verb)
+        command = syntax.parse(tail, limits)
+        in_sequence = verb in dialect.order[self._session.state]
         if isinstance(command, str) and (in_sequence or not syntax.takes_argument):
             return self._reject(verb, line, Reply(Code.ARGUMENT_SYNTAX, command))
         if isinstance(command, str) or not in_sequence:
             return self._reject(verb, line, Reply(Code.BAD_SEQUENCE))
-        if verb is Verb.RCPT and self._session.recipients == dialect.limits.recipients:
+        if verb is _RCPT and self._session.recipients == limits.recipients:
             return self._reject(verb, line, _TOO_MANY_RECIPIENTS)
-        if verb is Verb.DATA and self._spoken_early():
+        if verb is _DATA and self._spoken_early():
             return self._reject(verb, line, _TOO_EARLY)
         self._owed = command
         return command
@@ -194,19 +199,21 @@ class Receiver(Channel):
         while self._decoder.rest is None:
             read = self._input.take()
             if not read:
-                return self._starve()
+                return self._starve() if self._end_of_file else NEED_DATA
             data = self._admit(self._decoder.decode(read))
             if data:
                 self._size += len(data)
                 return MailData(data)
         self._input.give_back(self._decoder.rest)
+        refusal, size, has_eight_bit = self._refusal, self._size, self._eight_bit
         self._decoder = DotDecoder()
-        if self._refusal is not None:
-            return self._reject(Verb.END_OF_DATA, b"", self._refusal)
+        self._size, self._eight_bit, self._refusal = 0, False, None
+        if refusal is not None:
+            return self._reject(Verb.END_OF_DATA, b"", refusal)
         envelope = self.envelope
         assert envelope is not None
-        self._owed = EndOfData(envelope, self._size, self._eight_bit)
-        return self._owed
+        self._owed = owed = EndOfData(envelope, size, has_eight_bit)
+        return owed
 
     def _admit(self, data: bytes) -> bytes:
         """As much of the mail data as is within the policies; from there on it is swallowed.
@@ -215,7 +222,7 @@ class Receiver(Channel):
         """
         if self._refusal is not None:
             return b""
-        dialect, stop = self.dialect, len(data)
+        dialect, stop = self._dialect, len(data)
         if dialect.limits.message is not None and self._size + stop > dialect.limits.message:
             stop = dialect.limits.message - self._size
             self._refusal = _TOO_MUCH_DATA
@@ -232,16 +239,14 @@ class Receiver(Channel):
             stop -= 1
         return data[:stop]
 
-    def _starve(self) -> Event | Pause:
-        """There is nothing to read: more may come, unless this was all (4.1.1 QUIT)."""
-        if not self._end_of_file:
-            return NEED_DATA
+    def _starve(self) -> Closed:
+        """There is nothing to read, and this was all (4.1.1 QUIT)."""
         self._session.close()
         return self._over()
 
     def _spoken_early(self) -> bool:
         """Whether bytes are here that should have waited for a reply, and that matters."""
-        return self.dialect.early_talkers is Policy.REFUSE and bool(self._input)
+        return self._dialect.early_talkers is Policy.REFUSE and bool(self._input)
 
     # Answering.
 
@@ -251,14 +256,14 @@ class Receiver(Channel):
         if verb is Verb.HELO:
             return (self.domain.text,)
         if verb is Verb.HELP:
-            words = (syntax.verb for syntax in self.dialect.syntaxes.values())
-            return ("Commands: " + " ".join(w for w in words if w not in self.dialect.off),)
+            words = (syntax.verb for syntax in self._dialect.syntaxes.values())
+            return ("Commands: " + " ".join(w for w in words if w not in self._dialect.off),)
         return ()
 
     def _reject(self, verb: Verb | None, line: bytes, reply: Reply) -> Rejected:
         """Answer without the application; one error too many is answered 421 (AMB-59)."""
         self._errors += 1
-        errors = self.dialect.limits.errors
+        errors = self._dialect.limits.errors
         if errors is not None and self._errors > errors:
             reply = _TOO_MANY_ERRORS
         return Rejected(self._answer(verb, reply), verb, line)
@@ -269,18 +274,16 @@ class Receiver(Channel):
         verb: what is answered, if it has a name.
         """
         reply = self._named(verb, reply)
-        self._settle(verb, reply.code, reply.to_bytes(self.dialect.limits), owed)
+        self._settle(verb, reply.code, reply.to_bytes(self._dialect.limits), owed)
         return reply
 
     def _settle(self, verb: Verb | None, code: int, wire: bytes, owed: object) -> None:
         self._owed = None
         self._output.append(wire)
-        if code == Code.NOT_AVAILABLE:
+        if code == 421:
             self._session.close()
         elif verb is not None:
             self._session.advance(verb, code, owed)
-            if verb is Verb.DATA:
-                self._size, self._eight_bit, self._refusal = 0, False, None
 
     def _named(self, verb: Verb | None, reply: Reply) -> Reply:
         """The reply with this host's name before its text, where the RFC wants it (4.2.1, 3.5)."""

@@ -15,13 +15,18 @@ from .commands import Verb
 
 __all__ = [
     "ADDITIONS",
+    "IN_TRANSACTION",
+    "MOVES",
     "ORDER",
     "ORDINARY",
     "SEQUENCING",
     "TRANSACTION_VERBS",
     "TRANSITIONS",
+    "Effect",
+    "Move",
     "Outcome",
     "State",
+    "moves",
     "outcome",
 ]
 
@@ -166,3 +171,52 @@ def outcome(verb: Verb, code: int) -> Outcome:
     if code == 421:
         return Outcome.CLOSING
     return (_BY_DIGIT_AFTER_DATA if verb is Verb.DATA else _BY_DIGIT)[code // 100]
+
+
+class Effect(enum.Enum):
+    """What a reply does to the buffers of a transaction (4.1.1)."""
+
+    BEGIN = "cleared, and the reverse-path is put in"
+    ADD = "a forward-path is added"
+    CLEAR = "cleared"
+    CLOSE = "the session ends, and with it what is in them"
+
+
+Move = tuple[State, Effect | None]
+
+# The states in which the buffers of 4.1.1 hold something.
+IN_TRANSACTION: Final = frozenset({State.MAIL, State.RCPT, State.DATA})
+
+
+def moves(
+    transitions: Mapping[tuple[State, Verb, Outcome], State],
+) -> Mapping[tuple[State, Verb, int], Move]:
+    """The table by the first digit of a reply, or 421 itself: what any reply leads to, and does.
+
+    A reply that is not in it leaves everything as it is.
+    """
+    found: dict[tuple[State, Verb, int], Move] = {}
+    for state in State:
+        for verb in Verb:
+            for digit in (2, 3, 4, 5, 421):
+                result = outcome(verb, digit if digit == 421 else digit * 100)
+                after = transitions.get((state, verb, result), state)
+                effect = _effect(state, verb, result, after)
+                if effect is not None or after is not state:
+                    found[state, verb, digit] = after, effect
+    return found
+
+
+def _effect(before: State, verb: Verb, result: Outcome, after: State) -> Effect | None:
+    if after is State.CLOSED:
+        return Effect.CLOSE if before is not after else None
+    if after not in IN_TRANSACTION:
+        return Effect.CLEAR if before in IN_TRANSACTION else None
+    if result is not S:
+        return None
+    if verb is Verb.RCPT:
+        return Effect.ADD
+    return Effect.BEGIN if verb in TRANSACTION_VERBS else None
+
+
+MOVES: Final = moves(TRANSITIONS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
-from .commands import Rcpt, TransactionCommand, Verb
+from .commands import Verb
 from .dialect import Dialect
 from .paths import Path
-from .sequencing import Outcome, State, outcome
+from .sequencing import Effect, State
 
 __all__ = ["Envelope", "Session"]
 
@@ -24,8 +26,7 @@ class Envelope:
     """Where the message goes: the recipients that were accepted, in their order."""
 
 
-# The states in which the buffers of 4.1.1 hold something.
-_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.DATA})
+_BEGIN, _ADD, _CLOSE = Effect.BEGIN, Effect.ADD, Effect.CLOSE
 
 
 class Session:
@@ -51,30 +52,32 @@ class Session:
     @property
     def envelope(self) -> Envelope | None:
         """The envelope of the transaction in progress, or None."""
-        if self._envelope and len(self._envelope.forward_paths) != len(self._forward_paths):
-            self._envelope = attrs.evolve(self._envelope, forward_paths=tuple(self._forward_paths))
-        return self._envelope
+        begun = self._envelope
+        if begun is not None and len(begun.forward_paths) != len(self._forward_paths):
+            paths = tuple(self._forward_paths)
+            self._envelope = begun = Envelope(begun.kind, begun.reverse_path, paths)
+        return begun
 
     def permits(self, verb: Verb) -> bool:
         """Whether the command is in sequence (4.1.1 p27)."""
         return verb in self.dialect.order[self.state]
 
-    def advance(self, verb: Verb, code: int, command: object = None) -> None:
+    def advance(self, verb: Verb, code: int, command: Any = None) -> None:
         """Let a reply have its effect on the state and the envelope.
 
         verb: what is answered; command: the command itself, where it is one.
         """
-        result = outcome(verb, code)
-        after = self.dialect.transitions.get((self.state, verb, result), self.state)
-        if after is State.CLOSED:
+        move = self.dialect.moves.get((self.state, verb, code if code == 421 else code // 100))
+        if move is None:
+            return
+        after, effect = move
+        if effect is _ADD:
+            self._forward_paths.append(command.forward_path)
+        elif effect is _CLOSE:
             self.close()
-        elif after not in _TRANSACTION:
+        elif effect is not None:
             self._clear()
-        elif result is Outcome.SUCCESS:
-            if isinstance(command, Rcpt):
-                self._forward_paths.append(command.forward_path)
-            elif isinstance(command, TransactionCommand):
-                self._clear()
+            if effect is _BEGIN:
                 self._envelope = Envelope(verb, command.reverse_path)
         self.state = after
 
