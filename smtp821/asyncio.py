@@ -49,7 +49,8 @@ async def serve(
 ) -> AsyncIterator[Server]:
     """Listen, and serve every connection, as long as the context lasts; then stop.
 
-    The parameters are those of `smtp821.sockets.serve`; methods of the handler may be async.
+    The parameters are those of `smtp821.sockets.serve`; methods of the handler may be async. If
+    the context is cancelled, mail in hand has no time to finish.
     Raises OSError where it cannot listen, LocalProtocolError for a domain that is none.
     """
     service = Service(
@@ -62,10 +63,14 @@ async def serve(
     )
     server = Server(service, timeouts, tls)
     await server.listen(listener, host, port)
+    grace = 30.0
     try:
         yield server
+    except asyncio.CancelledError:
+        grace = 0.0
+        raise
     finally:
-        await server.stop()
+        await server.stop(grace)
 
 
 class Server:
@@ -106,10 +111,11 @@ class Server:
             await self._end(LINGER)
         finally:
             self._listener.close()
-            for connection in tuple(self._connections):
-                connection.abort()
-            self._stopped.set()
-        await self._end(LINGER)
+            try:
+                await self._abort()
+                await self._abort()  # handlers that are told of the end, and do not come to theirs
+            finally:
+                self._stopped.set()
 
     def enter(self, connection: _Connection) -> bytes:
         """Let a connection in; or, if there is no place, what it is to be told."""
@@ -130,6 +136,16 @@ class Server:
         """Let all connections see that they may have to end, and give them time for it."""
         for connection in tuple(self._connections):
             connection.wake()
+        await self._wait_for_all(seconds)
+
+    async def _abort(self) -> None:
+        """End all connections whatever they are at."""
+        for connection in tuple(self._connections):
+            connection.abort()
+        await self._wait_for_all(LINGER)
+
+    async def _wait_for_all(self, seconds: float) -> None:
+        """Wait until there is no connection, but no longer than this."""
         self._nobody_left.clear()
         if self._connections:
             with contextlib.suppress(TimeoutError):
@@ -228,6 +244,8 @@ class _Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """End the connection whatever it is at."""
+        if not self._over:
+            self._conversation.lost()  # or it would go on with what was read already
         if self._task is not None:
             self._task.cancel()
         self._transport.abort()
