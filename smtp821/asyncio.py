@@ -359,7 +359,8 @@ class _Connection(asyncio.BufferedProtocol):
         if self._lost:
             self._server.leave(self)
         elif self._transport.can_write_eof() and not self._heard_all:
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # it is gone, as will be heard in a moment
+                self._transport.write_eof()
             self._transport.resume_reading()
             self._loop.call_later(LINGER, self._transport.abort)
         else:
