@@ -396,6 +396,7 @@ class _Wire(asyncio.BufferedProtocol):
         self._lost = False  # nobody will read anything
         self._error: Exception | None = None
         self._stuck = False  # the other side does not read
+        self._wrote = False  # and nothing was read since
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
@@ -451,6 +452,7 @@ class _Wire(asyncio.BufferedProtocol):
 
     async def read(self, seconds: float) -> bytes:
         """What comes next."""
+        self._wrote = False
         if not (self._unread or self._ended):
             self._transport.resume_reading()
             self._reader = self._loop.create_future()
@@ -466,6 +468,9 @@ class _Wire(asyncio.BufferedProtocol):
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
+        if self._wrote:  # in the middle of a message: let others run, whatever its source is
+            await asyncio.sleep(0)
+        self._wrote = True
         self._transport.write(data)
         # A connection that has just broken is closing: nothing but waiting shows why.
         if (self._stuck or self._transport.is_closing()) and not self._lost:
