@@ -238,8 +238,10 @@ def reached(caught: Catching) -> GatedAt:
 
 
 @pytest.mark.parametrize("method", ANSWERED)
-def test_the_peer_goes_away_while_an_answer_is_awaited(method: str) -> None:
-    """What was begun is ended, and the handler told once, and last."""
+def test_the_peer_goes_away_while_an_answer_is_awaited(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was begun is ended, and the handler told once, and last; that is no error."""
     with Catching(gated_at(method)) as caught:
         with caught.connect() as wire:
             wire.send(SESSION)
@@ -250,6 +252,7 @@ def test_the_peer_goes_away_while_an_answer_is_awaited(method: str) -> None:
         wait_for_sessions()
         assert len(handler.endings) == 1
         assert handler.events[-1] is handler.endings[0]
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("how", ["stopped", "cancelled", "cancelled while stopping"])
