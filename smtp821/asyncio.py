@@ -50,7 +50,8 @@ async def serve(
 ) -> AsyncIterator[Server]:
     """Listen, and serve every connection, as long as the context lasts; then stop.
 
-    The parameters are those of `smtp821.sockets.serve`; methods of the handler may be async.
+    The parameters are those of `smtp821.sockets.serve`; methods of the handler may be async. If
+    the context is cancelled, mail in hand has no time to finish.
     Raises OSError where it cannot listen, LocalProtocolError for a domain that is none.
     """
     service = Service(
@@ -63,10 +64,14 @@ async def serve(
     )
     server = Server(service, timeouts, tls)
     await server.begin(listener or listen(host, port))
+    grace = 30.0
     try:
         yield server
+    except asyncio.CancelledError:
+        grace = 0.0
+        raise
     finally:
-        await server.stop()
+        await server.stop(grace)
 
 
 class Server:
@@ -108,10 +113,11 @@ class Server:
             await self._end(LINGER)
         finally:
             self._listener.close()
-            for connection in tuple(self._connections):
-                connection.abort()
-            self._stopped.set()
-        await self._end(LINGER)
+            try:
+                await self._abort()
+                await self._abort()  # handlers that are told of the end, and do not come to theirs
+            finally:
+                self._stopped.set()
 
     def enter(self, connection: _Connection) -> bytes:
         """Let a connection in; or, if there is no place, what it is to be told."""
@@ -132,6 +138,16 @@ class Server:
         """Let all connections see that they may have to end, and give them time for it."""
         for connection in tuple(self._connections):
             connection.wake()
+        await self._wait_for_all(seconds)
+
+    async def _abort(self) -> None:
+        """End all connections whatever they are at."""
+        for connection in tuple(self._connections):
+            connection.abort()
+        await self._wait_for_all(LINGER)
+
+    async def _wait_for_all(self, seconds: float) -> None:
+        """Wait until there is no connection, but no longer than this."""
         self._nobody_left.clear()
         if self._connections:
             with contextlib.suppress(TimeoutError):
@@ -230,6 +246,8 @@ class _Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """End the connection whatever it is at."""
+        if not self._over:
+            self._conversation.lost()  # or it would go on with what was read already
         if self._task is not None:
             self._task.cancel()
         self._transport.abort()
@@ -343,7 +361,8 @@ class _Connection(asyncio.BufferedProtocol):
         if self._lost:
             self._server.leave(self)
         elif self._transport.can_write_eof() and not self._heard_all:
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # it is gone, as will be heard in a moment
+                self._transport.write_eof()
             self._transport.resume_reading()
             self._loop.call_later(LINGER, self._transport.abort)
         else:
@@ -379,6 +398,7 @@ class _Wire(asyncio.BufferedProtocol):
         self._lost = False  # nobody will read anything
         self._error: Exception | None = None
         self._stuck = False  # the other side does not read
+        self._wrote = False  # and nothing was read since
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
@@ -434,6 +454,7 @@ class _Wire(asyncio.BufferedProtocol):
 
     async def read(self, seconds: float) -> bytes:
         """What comes next."""
+        self._wrote = False
         if not (self._unread or self._ended):
             self._transport.resume_reading()
             self._reader = self._loop.create_future()
@@ -449,6 +470,9 @@ class _Wire(asyncio.BufferedProtocol):
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
+        if self._wrote:  # in the middle of a message: let others run, whatever its source is
+            await asyncio.sleep(0)
+        self._wrote = True
         self._transport.write(data)
         # A connection that has just broken is closing: nothing but waiting shows why.
         if (self._stuck or self._transport.is_closing()) and not self._lost:

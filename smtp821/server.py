@@ -45,7 +45,7 @@ async def converse(
     finally:
         conversation.lost()
         with wire.shield():
-            await _advance(conversation)
+            await _end(conversation)
 
 
 async def _talk(
@@ -57,9 +57,15 @@ async def _talk(
     """Go on until nothing more is to be said."""
     progress, deadline = -1, 0.0
     while True:
-        pause = await _advance(conversation)
-        if data := conversation.data_to_send():
-            await wire.write(data, seconds)
+        pause = conversation.advance()
+        try:
+            if data := conversation.data_to_send():
+                await wire.write(data, seconds)
+        finally:  # whether it was written or not, for the handler is at work
+            if isinstance(pause, Awaitable):
+                await conversation.settle(pause)
+        if isinstance(pause, Awaitable):
+            continue
         if not isinstance(pause, Pause):
             return pause
         if service is not None and service.ends(conversation):
@@ -78,11 +84,10 @@ async def _talk(
             conversation.shutdown()
 
 
-async def _advance(conversation: Conversation) -> Pause | Closed | Turned:
-    """As `Conversation.advance`, with the answers of the handler awaited."""
+async def _end(conversation: Conversation) -> None:
+    """Let the handler hear that the connection is gone."""
     while isinstance(answer := conversation.advance(), Awaitable):
         await conversation.settle(answer)
-    return answer
 
 
 async def _close_gently(wire: Wire) -> None:

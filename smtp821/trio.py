@@ -62,17 +62,22 @@ async def serve(
     )
     listener = listener or listen(host, port)
     listener.setblocking(False)
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        server = Server(service, trio.socket.from_stdlib_socket(listener), timeouts, tls, nursery)
-        try:
-            yield server
-        except Exception as error:  # the nursery would hand it on in a group
-            failure = error
-        finally:
-            await server.stop()
-    if failure is not None:
-        raise failure
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            on = trio.socket.from_stdlib_socket(listener)
+            server = Server(service, on, timeouts, tls, nursery)
+            try:
+                yield server
+            except trio.Cancelled:
+                raise
+            except BaseException as error:  # the nursery would hand it on in a group
+                failure = error
+            finally:
+                await server.stop()
+    finally:
+        if failure is not None:
+            raise failure
 
 
 class Server:
@@ -151,7 +156,8 @@ class Server:
         """Let all connections see that they may have to end, and give them time for it."""
         for connection in self._connections:
             connection.wake()
-        self._nobody_left = trio.Event()
+        if self._nobody_left.is_set():  # who waits for it already goes on waiting
+            self._nobody_left = trio.Event()
         if self._connections:
             with trio.move_on_after(seconds):
                 await self._nobody_left.wait()

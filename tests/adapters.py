@@ -16,7 +16,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from pathlib import Path as File
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
@@ -497,7 +497,7 @@ class Asyncio(Loop):
             try:
                 result = await function(*arguments)
             except asyncio.CancelledError:
-                job.future.cancel()
+                job.future.set_exception(CancelledError())
             except BaseException as error:
                 job.future.set_exception(error)
             else:
@@ -584,17 +584,15 @@ class Trio(Loop):
             self._scopes[trio.lowlevel.current_task()] = scope
             try:
                 with scope:
-                    try:
-                        result = await function(*arguments)
-                    except trio.Cancelled:
-                        raise
-                    except BaseException as error:
-                        job.future.set_exception(error)
-                    else:
-                        job.future.set_result(result)
+                    job.future.set_result(await function(*arguments))
+            except trio.Cancelled:  # all is over
+                raise
+            except BaseException as error:
+                job.future.set_exception(error)
             finally:
                 del self._scopes[trio.lowlevel.current_task()]
-                job.future.cancel()  # if nothing has come of it
+                if not job.future.done():
+                    job.future.set_exception(CancelledError())
 
         self._token.run_sync_soon(self._nursery.start_soon, run)
         return job

@@ -71,6 +71,12 @@ class Wire:
             pass
         return self._unread
 
+    def remains(self) -> bytes:
+        """As `rest`, or up to where the connection breaks."""
+        with contextlib.suppress(ConnectionError):
+            self.rest()
+        return self._unread
+
     def finish(self) -> None:
         """Say that nothing more will be sent."""
         self.sock.shutdown(socket.SHUT_WR)
