@@ -22,7 +22,7 @@ from .handler import Handler
 from .host import BACKLOG, listen
 from .protocol.dialect import RFC821_LENIENT, Dialect
 from .protocol.errors import SMTPError
-from .protocol.events import Closed, Turned
+from .protocol.events import Closed, Pause, Turned
 from .server import IDLE
 from .service import Service
 from .timeouts import Timeouts
@@ -160,7 +160,6 @@ class _Connection(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
     _conversation: Conversation
-    _clock: asyncio.TimerHandle
 
     def __init__(self, server: Server) -> None:
         self.host = ""
@@ -174,6 +173,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._over = True  # the conversation is, or has not begun
         self._progress = 0
         self._heard = 0.0
+        self._clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the conversation, if there is a place for it."""
@@ -228,12 +228,12 @@ class _Connection(asyncio.BufferedProtocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """Let the handler hear of it, once it has done what it is at."""
         self._lost, self._stuck = True, False
+        self._stop_clock()
         if self._over:
             self._server.leave(self)
-            return
-        self._clock.cancel()
-        self._conversation.lost()
-        self.go()
+        else:
+            self._conversation.lost()
+            self.go()
 
     def wake(self) -> None:
         """Let it see that it is to end, if the time has come."""
@@ -264,7 +264,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._conversation = self._server.service.converse(self._peer)
         self._over = False
         self._heard = self._loop.time()
-        self._clock = self._loop.call_later(self._server.timeouts.receiver, self._look_at_the_clock)
+        self._set_clock(self._server.timeouts.receiver, self._look_at_the_clock)
         self.go()
 
     async def _secure(self, tls: ssl.SSLContext) -> None:
@@ -295,19 +295,19 @@ class _Connection(asyncio.BufferedProtocol):
             data = self._conversation.data_to_send()
             if data and not self._lost:
                 self._transport.write(data)
-            if isinstance(pause, Awaitable):
-                if not self._lost:
-                    self._transport.pause_reading()
-                self._task = self._loop.create_task(self._await(pause))
+            if isinstance(pause, Pause):
+                if not self._server.service.ends(self._conversation):
+                    return
+                self._conversation.shutdown()
             elif isinstance(pause, Closed):
                 self._over = True
                 self._close_gently()
             elif isinstance(pause, Turned):
                 self._task = self._loop.create_task(self._send_in_turn())
-            elif self._server.service.ends(self._conversation):
-                self._conversation.shutdown()
             else:
-                return
+                if not self._lost:
+                    self._transport.pause_reading()
+                self._task = self._loop.create_task(self._await(pause))
 
     async def _await(self, answer: Awaitable[Any]) -> None:
         """Await an answer of the handler, then go on."""
@@ -326,7 +326,7 @@ class _Connection(asyncio.BufferedProtocol):
 
     async def _send_in_turn(self) -> None:
         """Let the handler send over a connection whose roles were exchanged (3.8)."""
-        self._clock.cancel()
+        self._stop_clock()
         self._turned = wire = _Wire()
         wire.connection_made(self._transport)
         self._transport.set_protocol(wire)
@@ -348,23 +348,32 @@ class _Connection(asyncio.BufferedProtocol):
         if self._task is not None:
             left = seconds  # it is not the peer who is silent
         if left > 0:
-            self._clock = self._loop.call_later(left, self._look_at_the_clock)
+            self._set_clock(left, self._look_at_the_clock)
         elif self._stuck:
             self._transport.abort()
         else:
             self._conversation.shutdown(IDLE)
             self.go()
 
+    def _set_clock(self, seconds: float, call: Callable[[], object]) -> None:
+        """Have something called in so many seconds, instead of what was to be called."""
+        self._stop_clock()
+        self._clock = self._loop.call_later(seconds, call)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+
     def _close_gently(self) -> None:
         """Let the peer read the last reply: a close with input unread would take it back."""
-        self._clock.cancel()
+        self._stop_clock()
         if self._lost:
             self._server.leave(self)
         elif self._transport.can_write_eof() and not self._heard_all:
             with contextlib.suppress(OSError):  # it is gone, as will be heard in a moment
                 self._transport.write_eof()
             self._transport.resume_reading()
-            self._loop.call_later(LINGER, self._transport.abort)
+            self._set_clock(LINGER, self._transport.abort)
         else:
             self._transport.close()
 
