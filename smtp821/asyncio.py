@@ -165,6 +165,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None  # the handler, or a handshake, at work
+        self._early = b""  # what came with the end of a handshake
         self._turned: _Wire | None = None  # what the handler sends over (3.8)
         self._stuck = False  # the peer does not read what is written
         self._lost = False  # there is nobody to read it
@@ -195,10 +196,13 @@ class _Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Go on with what was read."""
+        data = bytes(self._server.buffer[:nbytes])
         if self._over:
+            if self._task is not None:  # the handshake is, but nobody has noticed yet
+                self._early += data
             return
         conversation = self._conversation
-        conversation.receive_data(bytes(self._server.buffer[:nbytes]))
+        conversation.receive_data(data)
         self.go()
         if conversation.progress != self._progress:
             self._progress = conversation.progress
@@ -263,6 +267,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._over = False
         self._heard = self._loop.time()
         self._clock = self._loop.call_later(self._server.timeouts.receiver, self._look_at_the_clock)
+        if self._early:
+            self._conversation.receive_data(self._early)
         self.go()
 
     async def _secure(self, tls: ssl.SSLContext) -> None:
