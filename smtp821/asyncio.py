@@ -307,7 +307,10 @@ class _Connection(asyncio.BufferedProtocol):
                 self._over = True
                 self._close_gently()
             elif isinstance(pause, Turned):
-                self._task = self._loop.create_task(self._send_in_turn())
+                self._turned = wire = _Wire()  # at once, so that it misses nothing
+                wire.connection_made(self._transport)
+                self._transport.set_protocol(wire)
+                self._task = self._loop.create_task(self._send_in_turn(wire))
             elif self._server.service.ends(self._conversation):
                 self._conversation.shutdown()
             else:
@@ -328,12 +331,9 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         self.go()
 
-    async def _send_in_turn(self) -> None:
+    async def _send_in_turn(self, wire: _Wire) -> None:
         """Let the handler send over a connection whose roles were exchanged (3.8)."""
         self._clock.cancel()
-        self._turned = wire = _Wire()
-        wire.connection_made(self._transport)
-        self._transport.set_protocol(wire)
         try:
             await Client._send_in_turn(wire, self._conversation, self._server.timeouts)
         except (SMTPError, OSError) as error:
