@@ -166,6 +166,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None  # the handler, or a handshake, at work
+        self._early = b""  # what came with the end of a handshake
         self._turned: _Wire | None = None  # what the handler sends over (3.8)
         self._stuck = False  # the peer does not read what is written
         self._lost = False  # there is nobody to read it
@@ -197,10 +198,13 @@ class _Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Go on with what was read."""
+        data = bytes(self._server.buffer[:nbytes])
         if self._over:
+            if self._task is not None:  # the handshake is, but nobody has noticed yet
+                self._early += data
             return
         conversation = self._conversation
-        conversation.receive_data(bytes(self._server.buffer[:nbytes]))
+        conversation.receive_data(data)
         self.go()
         if conversation.progress != self._progress:
             self._progress = conversation.progress
@@ -265,6 +269,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._over = False
         self._heard = self._loop.time()
         self._set_clock(self._server.timeouts.receiver, self._look_at_the_clock)
+        if self._early:
+            self._conversation.receive_data(self._early)
         self.go()
 
     async def _secure(self, tls: ssl.SSLContext) -> None:
@@ -303,7 +309,10 @@ class _Connection(asyncio.BufferedProtocol):
                 self._over = True
                 self._close_gently()
             elif isinstance(pause, Turned):
-                self._task = self._loop.create_task(self._send_in_turn())
+                self._turned = wire = _Wire()  # at once, so that it misses nothing
+                wire.connection_made(self._transport)
+                self._transport.set_protocol(wire)
+                self._task = self._loop.create_task(self._send_in_turn(wire))
             else:
                 if not self._lost:
                     self._transport.pause_reading()
@@ -324,12 +333,9 @@ class _Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         self.go()
 
-    async def _send_in_turn(self) -> None:
+    async def _send_in_turn(self, wire: _Wire) -> None:
         """Let the handler send over a connection whose roles were exchanged (3.8)."""
         self._stop_clock()
-        self._turned = wire = _Wire()
-        wire.connection_made(self._transport)
-        self._transport.set_protocol(wire)
         try:
             await Client._send_in_turn(wire, self._conversation, self._server.timeouts)
         except (SMTPError, OSError) as error:

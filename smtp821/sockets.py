@@ -248,6 +248,7 @@ class _Wire:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._secured = False  # TLS has shaken hands
         self._woken = False
         with contextlib.suppress(OSError):  # it is no TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -307,6 +308,7 @@ class _Wire:
     def secure(self, tls: ssl.SSLContext, seconds: float, server: str | None = None) -> None:
         """Speak TLS from now on, as a client of this server if one is named. Raises OSError."""
         self._sock.settimeout(seconds)
+        self._sock.getpeername()  # of a socket that is not connected any more ssl loses hold
         self._sock = sock = tls.wrap_socket(
             self._sock,
             server_side=server is None,
@@ -314,11 +316,12 @@ class _Wire:
             do_handshake_on_connect=False,
         )
         sock.do_handshake()
+        self._secured = True
 
     def shut_down(self, how: int) -> None:
         """Wake up who reads, or (both) writes, from another thread."""
         self._woken = True
-        if how == socket.SHUT_RD and isinstance(self._sock, ssl.SSLSocket):
+        if how == socket.SHUT_RD and self._secured:
             return  # it could not write any more then; who reads looks for it
         with contextlib.suppress(OSError):  # the connection may just have ended
             socket.socket.shutdown(self._sock, how)

@@ -261,19 +261,13 @@ class _Wire:
     async def heard(self) -> bytes | None:
         """What is there already."""
         stream = self._stream
-        if isinstance(stream, trio.SocketStream):
-            if not self._socket.is_readable():
-                return None
+        if not isinstance(stream, trio.SocketStream):
+            with _errors(), stream.transport_stream.not_waiting():
+                return bytes(await stream.receive_some(READ))
+        elif self._socket.is_readable():
             with _errors():
                 return bytes(await stream.receive_some(READ))
-        stream.transport_stream.waits = False
-        try:
-            with _errors():
-                return bytes(await stream.receive_some(READ))
-        except trio.WouldBlock:
-            return None
-        finally:
-            stream.transport_stream.waits = True
+        return None
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
@@ -281,10 +275,14 @@ class _Wire:
             await self._stream.send_all(data)
 
     async def finish(self) -> None:
-        """Shut down the way out, where the stream can."""
-        with _errors():
-            if isinstance(self._stream, trio.SocketStream):
-                await self._stream.send_eof()
+        """Shut down the way out; TLS has words of its own for that."""
+        stream = self._stream
+        if isinstance(stream, trio.SocketStream):
+            with _errors():
+                await stream.send_eof()
+        else:
+            with _errors(), _within(LINGER), stream.transport_stream.not_waiting():
+                await stream.unwrap()  # its answer need not be awaited
 
     def close(self) -> None:
         """Close the socket."""
@@ -314,14 +312,24 @@ class _Wire:
 
 
 class _Below(trio.abc.Stream):
-    """What is below TLS: a stream that can be told not to wait for input, but to raise WouldBlock.
+    """What is below TLS: a stream that can be told not to wait for input.
 
     Only so can one look at what TLS has, without waiting for the rest of it, or for more.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
-        self.waits = True
+        self._waits = True
+
+    @contextlib.contextmanager
+    def not_waiting(self) -> Iterator[None]:
+        """A context that ends where one would have to wait for input."""
+        self._waits = False
+        try:
+            with contextlib.suppress(trio.WouldBlock):
+                yield
+        finally:
+            self._waits = True
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of it."""
@@ -333,7 +341,7 @@ class _Below(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What comes next."""
-        if not (self.waits or self._stream.socket.is_readable()):
+        if not (self._waits or self._stream.socket.is_readable()):
             raise trio.WouldBlock
         return bytes(await self._stream.receive_some(max_bytes))
 

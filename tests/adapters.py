@@ -38,7 +38,6 @@ NAMES: Final = ("sockets", "asyncio", "trio")
 DESCRIPTORS: Final = File("/proc/self/fd")
 
 T = TypeVar("T")
-U = TypeVar("U")
 Make = Callable[[str], Handler]
 
 
@@ -691,11 +690,12 @@ def after(gate: Gate, act: Callable[[], object]) -> Any:
     return current().after(gate, act)
 
 
-def then(answer: T | Awaitable[T], act: Callable[[T], U]) -> U | Awaitable[U]:
+def then(answer: T | Awaitable[T], act: Callable[[T], Any]) -> Any:
     """Act on an answer, now or when it has come: what a handler is to return for that."""
 
-    async def later(answer: Awaitable[T]) -> U:
-        return act(await answer)
+    async def later(answer: Awaitable[T]) -> Any:
+        result = act(await answer)
+        return await result if isinstance(result, Awaitable) else result
 
     return later(answer) if isinstance(answer, Awaitable) else act(answer)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -29,11 +30,20 @@ NOT_AVAILABLE: Final = b"421 BETA.ARPA Service not available, closing transmissi
 
 
 class Wire:
-    """One end of a connection."""
+    """One end of a connection.
 
-    def __init__(self, sock: socket.socket) -> None:
+    tls: is spoken, if given; server_side: who says nothing of who it is.
+    """
+
+    def __init__(
+        self, sock: socket.socket, tls: ssl.SSLContext | None = None, *, server_side: bool = False
+    ) -> None:
         sock.settimeout(TIMEOUT)
         self.sock = sock
+        if tls is not None:
+            name = None if server_side else "localhost"
+            with sock:  # in case that there is no handshake
+                self.sock = tls.wrap_socket(sock, server_side=server_side, server_hostname=name)
         self._unread = b""
 
     def __enter__(self) -> Wire:
@@ -103,17 +113,17 @@ QUIT: Final[Exchange] = (b"QUIT\r\n", BYE)
 
 
 @contextlib.contextmanager
-def playing(*scripts: Script) -> Iterator[int]:
+def playing(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve a connection for each script, one after the other; gives the port.
 
-    A script that fails makes the test fail.
+    tls: is spoken, if given. A script that fails makes the test fail.
     """
     failures: list[BaseException] = []
 
     def play() -> None:
         try:
             for script in scripts:
-                with Wire(listener.accept()[0]) as wire:
+                with Wire(listener.accept()[0], tls, server_side=True) as wire:
                     script(wire)
         except BaseException as failure:
             failures.append(failure)
@@ -238,9 +248,9 @@ class Catching:
         """Whether every handler there is was asked for."""
         return self._handlers.empty()
 
-    def connect(self) -> Wire:
+    def connect(self, tls: ssl.SSLContext | None = None) -> Wire:
         """A connection to the server."""
-        return Wire(socket.create_connection(self.server.address, TIMEOUT))
+        return Wire(socket.create_connection(self.server.address, TIMEOUT), tls)
 
 
 def say(wire: Wire, command: Command | bytes) -> bytes:

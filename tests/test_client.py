@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import os
+import select
 import socket
 import threading
 import tracemalloc
@@ -716,6 +717,22 @@ def test_a_reply_that_is_cut_off(step: str, said: bytes) -> None:
         assert result.error.awaiting in (Verb.MAIL, Verb.RCPT, Verb.DATA, Verb.END_OF_DATA)
 
 
+@pytest.mark.parametrize("behind", [b"", OKAY, b"garbage"])
+@pytest.mark.parametrize("verb", [Verb.NOOP, Verb.RSET, Verb.VRFY, Verb.HELP, Verb.QUIT, Verb.TURN])
+def test_421_to_any_command(verb: Verb, behind: bytes) -> None:
+    """It is the answer, and the end of the session; what stands behind it is nobody's (AMB-28)."""
+    command = EXAMPLES[verb]
+
+    def script(wire: Wire) -> None:
+        wire.hears(bytes(command))
+        wire.send(NOT_AVAILABLE + behind)
+        assert wire.remains() == b""
+
+    with facing(script) as client:
+        assert client.command(command).code == 421
+        assert is_over(client)
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_421_at_any_step(step: str) -> None:
     """421 is a temporary failure, and the end of the session; QUIT is not said (AMB-28)."""
@@ -895,6 +912,49 @@ def test_silence_at_any_step(phase: str, step: str) -> None:
         error = delivery.recipients[0].error
         assert isinstance(error, TimeoutError)
         assert str(error).endswith("in 0.01 seconds")
+        assert is_over(client)
+
+
+def drips(wire: Wire) -> None:
+    """Say a reply that has no end, octet by octet, until the client closes the connection."""
+    with contextlib.suppress(ConnectionError):
+        for octet in itertools.chain(b"250-", itertools.repeat(ord("x"))):
+            wire.send(bytes([octet]))
+            if select.select([wire.sock], [], [], 0.01)[0]:
+                assert wire.remains() == b""
+                return
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_reply_that_drips(step: str) -> None:
+    """It has to be complete within its time, however its octets come (RFC 1123, 5.3.2)."""
+    *before, last = STEPS[step]
+
+    def script(wire: Wire) -> None:
+        wire.hears(last[0])
+        drips(wire)
+
+    with facing(script, *before) as client:
+        client.timeouts = Timeouts.all(0.2)
+        delivery = client.send(SMITH, [JONES, BROWN], TEXT)
+        assert {result.status for result in delivery.recipients} == {Status.TEMPORARY}
+        assert isinstance(delivery.recipients[0].error, TimeoutError)
+        assert is_over(client)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_an_opening_that_drips(step: int) -> None:
+    """The greeting too, and the reply to HELO."""
+
+    def script(wire: Wire) -> None:
+        says(wire, *OPENING[:step])
+        wire.hears(OPENING[step][0])
+        drips(wire)
+
+    with playing(script) as port:
+        client = client_of(port, timeouts=Timeouts.all(0.2))
+        with pytest.raises(TimeoutError, match=r"in 0\.2 seconds"):
+            client.open()
         assert is_over(client)
 
 

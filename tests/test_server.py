@@ -7,6 +7,7 @@ import errno
 import itertools
 import logging
 import os
+import select
 import socket
 import threading
 import tracemalloc
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path as File
 from typing import Any, Final
 
+import attrs
 import pytest
 
 from smtp821 import (
@@ -36,7 +38,7 @@ from smtp821 import (
     Reply,
     Verb,
 )
-from smtp821.delivery import Delivery, Status
+from smtp821.delivery import Delivery, SessionLost, Status
 from smtp821.local_handler import LocalHandler
 from smtp821.local_host import LocalHost
 from smtp821.maildir import Maildir
@@ -55,6 +57,7 @@ from .adapters import (
     running,
     serve,
     then,
+    until,
     wait_for_sessions,
 )
 from .peers import (
@@ -386,6 +389,106 @@ def test_who_is_turned_away_takes_no_handler() -> None:
         assert caught.none_left()
 
 
+def connected_from(address: str, server: Server) -> Wire:
+    """A connection from one of the addresses of this host."""
+    try:
+        return Wire(socket.create_connection(server.address, TIMEOUT, (address, 0)))
+    except OSError:
+        pytest.skip(f"this host has not got the address {address}")
+
+
+def test_one_connection_too_many_from_one_address() -> None:
+    """It is told 421, and closed (4.2.1); others come in, and so does the next one from there."""
+    crowded = b"421 BETA.ARPA Too many connections from your address, try again later\r\n"
+    with Catching(max_per_peer=2, max_connections=3) as caught:
+        with caught.connect() as first, caught.connect() as second:
+            greeted(first)
+            greeted(second)
+            with caught.connect() as third:
+                assert third.rest() == crowded
+            with connected_from("127.0.0.2", caught.server) as other:
+                greeted(other)
+                with connected_from("127.0.0.3", caught.server) as one_too_many:
+                    assert one_too_many.rest() == FULL
+            first.send(QUIT)
+            assert first.rest() == BYE
+            first.sock.close()
+            until(lambda: caught.server.service.connections == 1)
+            with caught.connect() as fourth:
+                greeted(fourth)
+        wait_for_sessions()
+
+
+ENDINGS: Final[dict[str, tuple[bytes, Callable[[Wire], object]]]] = {
+    "QUIT": (HELO + QUIT, Wire.rest),
+    "end of file": (HELO, Wire.finish),
+    "end of file in a message": (HELO + MAIL + RCPT + DATA + b"Hel", Wire.finish),
+    "reset": (HELO + MAIL, Wire.reset),
+    "closed without reading": (HELO + MAIL, Wire.__exit__),
+    "reset in the other role": (HELO + b"TURN\r\n", Wire.reset),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_place_is_given_back(ending: str) -> None:
+    """However a session ends, there is a place for the next (4.2.1)."""
+    said, end = ENDINGS[ending]
+    with Catching(Turning, max_connections=1, max_per_peer=1) as caught:
+        for _ in range(3):
+            with caught.connect() as wire:
+                wire.hears(GREETING)
+                wire.send(said)
+                end(wire)
+            wait_for_sessions()
+
+
+# Other bounds.
+
+CROWDED: Final = b"552 Recipient storage full, try again in another transaction\r\n"
+SEQUENCE: Final = b"503 Bad sequence of commands\r\n"
+BOUNDS: Final[dict[str, tuple[dict[str, int], bytes, bytes]]] = {
+    "recipients": (
+        {"recipients": 2},
+        MAIL + RCPT * 3 + b"RSET\r\n" + MAIL + RCPT * 2,
+        OKAY * 3 + CROWDED + OKAY * 4,
+    ),
+    "message": (
+        {"message": len(TEXT)},
+        (MAIL + RCPT + DATA + MESSAGE + MAIL + RCPT + DATA + b"x" + MESSAGE) * 2,
+        (OKAY * 2 + START + OKAY + OKAY * 2 + START + b"552 Too much mail data\r\n") * 2,
+    ),
+    "errors": (
+        {"errors": 2},
+        b"DATA\r\n" * 2 + b"NOOP\r\n" + b"DATA\r\n" + b"NOOP\r\n",
+        SEQUENCE * 2 + OKAY + b"421 BETA.ARPA Too many errors; closing\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_bounds(bound: str) -> None:
+    """What exceeds a bound is refused (4.5.3, AMB-45, AMB-59), and each session has its own."""
+    limits, said, answers = BOUNDS[bound]
+    dialect = attrs.evolve(RFC821_LENIENT, limits=attrs.evolve(RFC821_LENIENT.limits, **limits))
+    with Catching(dialect=dialect) as caught, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(caught.connect()) for _ in range(3)]
+        for wire in wires:
+            greeted(wire)
+        for line in said.splitlines(keepends=True):  # all of them, step by step
+            for wire in wires:
+                with contextlib.suppress(ConnectionError):  # 421 has ended it
+                    wire.send(line)
+        for wire in wires:
+            wire.hears(answers)
+            if bound == "errors":
+                assert wire.remains() == b""
+            else:
+                wire.send(QUIT)
+                assert wire.rest() == BYE
+        taken = [len(caught.handler().messages) for _ in wires]
+        assert taken == [2 if bound == "message" else 0] * 3
+
+
 # Time.
 
 
@@ -413,6 +516,37 @@ def test_a_peer_that_falls_silent(said: bytes, answers: bytes, cancelled: Envelo
         assert wire.rest() == GREETING + answers + IDLE
         assert handler.endings == [Closed(cancelled=cancelled)]
         assert handler.messages == []
+
+
+@pytest.mark.parametrize(
+    ("said", "answers", "octet"),
+    [(b"", b"", b"x"), (HELO, HELLO, b"N"), (HELO + MAIL + RCPT, HELLO + OKAY + OKAY, b" ")],
+)
+def test_a_peer_that_drips(said: bytes, answers: bytes, octet: bytes) -> None:
+    """A command has to be complete within the time, however its octets come (RFC 1123, 5.3.2)."""
+    with Catching(timeouts=Timeouts(receiver=0.3)) as caught, caught.connect() as wire:
+        wire.send(said)
+        wire.hears(GREETING + answers)
+        for _ in range(500):  # a longer line would be refused as such
+            wire.send(octet)
+            if select.select([wire.sock], [], [], 0.01)[0]:
+                break
+        assert wire.remains() == IDLE
+        wire.sock.close()
+        wait_for_sessions()
+        assert len(caught.handler().endings) == 1
+
+
+def test_a_message_that_drips() -> None:
+    """More mail data is all that a receiver waits for: a slow message is no silent peer (5.3.2)."""
+    with Catching(timeouts=Timeouts(receiver=0.2)) as caught, caught.connect() as wire:
+        in_message(wire)
+        for _ in range(40):
+            wire.send(b"x")
+            assert not select.select([wire.sock], [], [], 0.01)[0]
+        wire.send(b"\r\n.\r\n")
+        wire.hears(OKAY)
+        assert [text for _, text in caught.handler().messages] == [b"x" * 40 + b"\r\n"]
 
 
 def test_a_peer_that_does_not_read() -> None:
@@ -603,6 +737,26 @@ def test_a_peer_that_stays(monkeypatch: pytest.MonkeyPatch, behind: bytes) -> No
         assert len(caught.handler().endings) == 1
 
 
+def test_a_listener_of_ones_own() -> None:
+    """A socket that listens already is served, who has connected before too, and closed."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    early = Wire(socket.create_connection(listener.getsockname(), TIMEOUT))
+    with Catching(listener=listener) as caught, early:
+        assert caught.server.address == early.sock.getpeername()
+        greeted(early)
+        with caught.connect() as wire:
+            greeted(wire)
+    assert not is_listening(caught.server)
+
+
+def is_listening(server: Server) -> bool:
+    """Whether anybody takes a connection there."""
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection(server.address, TIMEOUT).close()
+        return True
+    return False
+
+
 def test_wait() -> None:
     """`wait` lasts until somebody stops the server."""
     with Catching() as caught:
@@ -626,6 +780,36 @@ def test_the_port_can_be_had_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Peers that break off.
+
+
+@pytest.mark.parametrize("drop", [Wire.reset, Wire.__exit__])
+def test_a_break_at_every_octet(tmp_path: File, drop: Callable[[Wire], object]) -> None:
+    """What was answered 250 is kept, and nothing of a message that was not complete (4.1.1)."""
+    store = Maildir(tmp_path)
+    make = partial(LocalHandler, host=LocalHost.from_config({}, HOST), store=store)
+    new = tmp_path / "jones" / "new"
+    with serve(make, port=0, domain=HOST) as server:
+        kept = 0
+        for size in range(len(SESSION) + 1):
+            with reached(server) as wire:
+                wire.send(SESSION[:size])
+                if confirmed := answered(SESSION[:size]):
+                    wire.hears(ANSWERS[: len(ANSWERS_TO_ONE) if confirmed == 1 else -len(BYE)])
+                drop(wire)
+            kept += confirmed
+        wait_for_sessions()
+        assert len(list(new.iterdir())) == kept
+    texts = {path.read_bytes().split(b"\n", 2)[2] for path in new.iterdir()}
+    assert texts == {TEXT.replace(b"\r\n", b"\n")}
+    assert list((tmp_path / "jones" / "tmp").iterdir()) == []
+
+
+ANSWERS_TO_ONE: Final = GREETING + HELLO + OKAY + OKAY + START + OKAY
+
+
+def answered(said: bytes) -> int:
+    """How many messages are complete."""
+    return said.count(b"\r\n.\r\n")
 
 
 def test_a_drop_at_every_octet(tmp_path: File) -> None:
@@ -797,20 +981,11 @@ def test_a_transcript_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     assert "no paper" in caplog.text
 
 
-ENDINGS: Final[dict[str, tuple[bytes, Callable[[Wire], object]]]] = {
-    "QUIT": (HELO + QUIT, Wire.rest),
-    "end of file": (HELO, Wire.finish),
-    "end of file in a message": (HELO + MAIL + RCPT + DATA + b"Hel", Wire.finish),
-    "reset": (HELO + MAIL, Wire.reset),
-    "closed without reading": (HELO + MAIL, Wire.__exit__),
-}
-
-
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_closed_is_called_once(ending: str) -> None:
     """However a session ends, its handler is told once, and nothing behind that."""
     said, end = ENDINGS[ending]
-    with Catching() as caught:
+    with Catching(Turning) as caught:
         with caught.connect() as wire:
             wire.hears(GREETING)
             wire.send(said)
@@ -945,6 +1120,51 @@ def test_turn() -> None:
         "S: QUIT",
         "R: 221 ALPHA.ARPA Service closing transmission channel",
     ]
+
+
+class TurningBack(Turning):
+    """Sends what there is, then has the roles exchanged again, and receives."""
+
+    def __init__(self, peer: str) -> None:
+        super().__init__(peer)
+        self.back = Catcher(peer)
+
+    def turned(self, client: Client) -> Any:
+        """Send, and ask to turn back."""
+        sent = client.send("<Jones@BETA.ARPA>", ["<Smith@ALPHA.ARPA>"], TEXT)
+        return then(sent, partial(self._turn_back, client))
+
+    def _turn_back(self, client: Client, delivery: Delivery) -> Any:
+        self.delivery = delivery
+        return client.turn(self.back, HOST)
+
+
+def test_turn_and_turn_back() -> None:
+    """The roles can be exchanged any number of times over one connection (3.8)."""
+    receiving = TurningBackAgain("the server")
+    with Catching(TurningBack) as caught:
+        with client_of(caught.server.address[1]) as client:
+            assert client.turn(receiving, "ALPHA.ARPA") == Reply(250, "OK")
+            with pytest.raises(SessionLost, match="there is no connection"):
+                client.command(Noop())
+        wait_for_sessions()
+        handler = caught.handler()
+    assert isinstance(handler, TurningBack)
+    assert handler.delivery.status is Status.ACCEPTED
+    assert receiving.delivery.status is Status.ACCEPTED
+    assert [text for _, text in receiving.messages] == [TEXT]
+    assert [text for _, text in handler.back.messages] == [b"back\r\n"]
+    endings = [len(each.endings) for each in (handler, handler.back, receiving)]
+    assert endings == [1, 1, 1]
+
+
+class TurningBackAgain(Turning):
+    """Agrees to be the sender again, and sends something else."""
+
+    def turned(self, client: Client) -> Any:
+        """Send what there is."""
+        answer = client.send("<Smith@ALPHA.ARPA>", ["<Jones@BETA.ARPA>"], b"back\r\n")
+        return then(answer, self._sent)
 
 
 def turned_to(caught: Catching) -> Wire:
