@@ -55,10 +55,12 @@ def supervise(
     begun()
     while workers:
         if signal.sigwait(waited) is not signal.SIGCHLD:
-            if not told:
+            if told:  # at once: a second SIGTERM could be taken for the first
+                _end(workers, signal.SIGKILL)
+            else:
                 stopping()
-            told = True
-            _stop(workers)
+                told = True
+                _end(workers, signal.SIGTERM)
         for process in [*workers]:
             ended, status = os.waitpid(process, os.WNOHANG)
             if not ended:
@@ -71,14 +73,14 @@ def supervise(
                 workers.add(_fork(work, parent_lives, waited))
             else:  # it could not go on, and nor could another
                 failed = True
-                _stop(workers)
+                _end(workers, signal.SIGTERM)
     return int(failed)
 
 
-def _stop(workers: set[int]) -> None:
+def _end(workers: set[int], how: signal.Signals) -> None:
     for process in workers:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGTERM)
+            os.kill(process, how)
 
 
 def _fork(
