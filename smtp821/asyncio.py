@@ -14,12 +14,13 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 from .client import AsyncClient
 from .conversation import Conversation
 from .handler import Handler
-from .host import BACKLOG, listen
+from .host import listen
 from .protocol.dialect import RFC821_LENIENT, Dialect
 from .protocol.errors import SMTPError
 from .protocol.events import Closed, Pause, Turned
@@ -62,8 +63,9 @@ async def serve(
         max_per_peer=max_per_peer,
         transcript=transcript,
     )
-    server = Server(service, timeouts, tls)
-    await server.begin(listener or listen(host, port))
+    listener = listener or listen(host, port)
+    listener.setblocking(False)
+    server = Server(service, listener, timeouts, tls)
     grace = 30.0
     try:
         yield server
@@ -77,24 +79,24 @@ async def serve(
 class Server:
     """A server that is running; `serve` makes it."""
 
-    def __init__(self, service: Service, timeouts: Timeouts, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        listener: socket.socket,
+        timeouts: Timeouts,
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self.service = service
         self.timeouts = timeouts
         self.tls = tls
         self.buffer = memoryview(bytearray(READ))  # for all: it is emptied as soon as filled
-        self.address = ("", 0)
+        self.address: tuple[str, int] = listener.getsockname()[:2]
         """Host and port that the server listens at."""
         self._connections: set[_Connection] = set()
         self._nobody_left = asyncio.Event()
         self._stopped = asyncio.Event()
-
-    async def begin(self, listener: socket.socket) -> None:
-        """Begin to take connections. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            lambda: _Connection(self), sock=listener, backlog=BACKLOG
-        )
-        self.address = listener.getsockname()[:2]
+        self._acceptor = asyncio.get_running_loop().create_task(self._accept(listener))
+        self._acceptor.add_done_callback(lambda _: listener.close())
 
     async def wait(self) -> None:
         """Wait until the server has stopped."""
@@ -112,8 +114,9 @@ class Server:
             self.service.grace_is_over = True
             await self._end(LINGER)
         finally:
-            self._listener.close()
+            self._acceptor.cancel()
             try:
+                await asyncio.wait([self._acceptor])
                 await self._abort()
                 await self._abort()  # handlers that are told of the end, and do not come to theirs
             finally:
@@ -133,6 +136,24 @@ class Server:
             self.service.leave(connection.host)
         if not self._connections:
             self._nobody_left.set()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take connections until cancelled.
+
+        The `create_server` of asyncio would listen again, with a backlog of its own, and say that
+        it is out of descriptors as many times as that has places.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, (host, port, *_) = await loop.sock_accept(listener)
+                make = partial(_Connection, self, host, port)
+                await loop.connect_accepted_socket(make, sock)
+            except ConnectionError:
+                continue
+            except OSError as error:  # out of descriptors: wait for some to be closed
+                _log.error("cannot take a connection: %s", error)
+                await asyncio.sleep(0.1)
 
     async def _end(self, seconds: float) -> None:
         """Let all connections see that they may have to end, and give them time for it."""
@@ -161,8 +182,9 @@ class _Connection(asyncio.BufferedProtocol):
     _transport: asyncio.Transport
     _conversation: Conversation
 
-    def __init__(self, server: Server) -> None:
-        self.host = ""
+    def __init__(self, server: Server, host: str, port: int) -> None:
+        self.host = host
+        self._peer = f"{host}:{port}"
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None  # the handler, or a handshake, at work
@@ -179,8 +201,6 @@ class _Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the conversation, if there is a place for it."""
         self._transport = cast(asyncio.Transport, transport)
-        self.host, port = transport.get_extra_info("peername")[:2]
-        self._peer = f"{self.host}:{port}"
         tls = self._server.tls
         if refusal := self._server.enter(self):
             if tls is None:  # else there would have to be a handshake first

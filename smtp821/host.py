@@ -9,10 +9,9 @@ from .protocol.errors import LocalProtocolError
 from .protocol.limits import Limits
 from .protocol.paths import Domain, excess
 
-__all__ = ["BACKLOG", "listen", "own_name"]
+__all__ = ["listen", "own_name"]
 
-BACKLOG = 1024
-"""Connections that may wait to be taken; with fewer, those that come in hundreds try again."""
+_BACKLOG = 1024  # connections that may wait; with fewer, those that come in hundreds try again
 
 
 def own_name(address: str, limits: Limits) -> str:
@@ -30,4 +29,4 @@ def own_name(address: str, limits: Limits) -> str:
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; an address with colons is one of IPv6. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)

@@ -241,6 +241,18 @@ def test_workers_and_a_second_signal(tmp_path: Path) -> None:
 
 
 @on_posix()
+def test_workers_that_are_slow_and_a_second_signal(tmp_path: Path) -> None:
+    """It ends them also where the first has not reached them yet."""
+    with serving("--workers", "2", folder=tmp_path) as server:
+        for worker in children(server.process.pid):
+            os.kill(worker, signal.SIGSTOP)
+        server.signal(signal.SIGTERM)
+        assert server.errors.until("stopping: the mail in hand is finished first")
+        server.signal(signal.SIGTERM)
+        assert server.ended() == 0
+
+
+@on_posix()
 def test_a_worker_whose_parent_is_killed(tmp_path: Path) -> None:
     """It does not serve on by itself: it stops as if it had been told."""
     with serving("--workers", "2", folder=tmp_path) as server, peer_of(server) as peer:

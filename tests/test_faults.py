@@ -1,4 +1,4 @@
-"""Servers that are killed under load: mail that was answered 250 is there (4.1.1 DATA).
+"""Servers that are killed under load, or have no room: mail that was answered 250 is there.
 
 Several clients send at once, and note the number of each message when its 250 has come; at the
 n-th the server is killed, in the thread that read it. What a client was not told of may be there or
@@ -11,6 +11,8 @@ import contextlib
 import os
 import re
 import signal
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ from smtp821.sockets import Client
 from smtp821.timeouts import Timeouts
 
 from .black_box import every_adapter
-from .serving import TIMEOUT, Serving, on_posix, serving
+from .serving import TIMEOUT, Peer, Serving, deliver, on_posix, peer_of, serving
 from .test_cli_operation import children
 
 CLIENTS: Final = 6
@@ -168,3 +170,76 @@ def test_workers_that_are_killed(adapter: str, tmp_path: Path) -> None:
         for worker in killed[2:]:
             assert server.errors.until(f"worker {worker} has ended by itself")
         nothing_is_missing(load, server)
+
+
+# No room, and nobody there.
+
+
+def limit(server: Serving, name: str, count: int) -> None:
+    """Set a limit of a running server."""
+    resource = pytest.importorskip("resource", reason="there are no limits here")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("no process can limit another here")
+    resource.prlimit(server.process.pid, getattr(resource, name), (count, count))
+
+
+@on_posix()
+@every_adapter
+def test_no_descriptors(adapter: str, tmp_path: Path) -> None:
+    """4.2.1: who comes meanwhile waits for a place; a message that cannot be kept is told 451."""
+    failure = "smtp821: cannot take a connection: [Errno 24] Too many open files"
+    with serving("--adapter", adapter, folder=tmp_path) as server, contextlib.ExitStack() as stack:
+        with peer_of(server) as first:
+            used = list(Path(f"/proc/{server.process.pid}/fd").iterdir())
+            limit(server, "RLIMIT_NOFILE", len(used) + 4)
+            peers = [stack.enter_context(Peer(server.host, server.port)) for _ in range(20)]
+            server.errors.until(failure)
+            first.dialogue(
+                (b"MAIL FROM:<me@here.example>", 250),
+                (b"RCPT TO:<user@localhost>", 250),
+                (b"DATA", 451),
+            )
+        for peer in peers:
+            assert peer.reply()[:4] == b"220 "
+            peer.close()
+        with peer_of(server) as peer:
+            assert (
+                deliver(peer, message(1), b"<user@localhost>", b"<other@localhost>")[:3] == b"250"
+            )
+        assert server.stop() == 0
+        kept = "smtp821: a message could not be stored: [Errno 24] Too many open files: "
+        printed = [line for line in server.errors.rest() if not line.startswith(kept)]
+        assert set(printed) - {failure} == {"stopping: the mail in hand is finished first"}
+        assert numbers(server, "user") == [1]
+
+
+@on_posix()
+@every_adapter
+def test_no_space(adapter: str, tmp_path: Path) -> None:
+    """4.3: a message that the disk does not take is told 451, and leaves nothing; others go on."""
+    too_large = (b"x" * 70 + b"\r\n") * 2000
+    with serving("--adapter", adapter, folder=tmp_path) as server, peer_of(server) as peer:
+        limit(server, "RLIMIT_FSIZE", 100_000)
+        for number in range(3):
+            assert deliver(peer, too_large, b"<user@localhost>", b"<other@localhost>")[:3] == b"451"
+            assert len(list(server.maildir.glob("*/*/*"))) == 2 * number
+            reply = deliver(peer, message(number), b"<user@localhost>", b"<other@localhost>")
+            assert reply[:3] == b"250"
+        assert sorted(numbers(server, "user")) == sorted(numbers(server, "other")) == [0, 1, 2]
+
+
+@on_posix()
+@every_adapter
+def test_peers_that_are_gone(adapter: str, tmp_path: Path) -> None:
+    """Who breaks the connection before it is taken leaves no trace, and others are served."""
+    with serving("--adapter", adapter, folder=tmp_path) as server:
+        server.signal(signal.SIGSTOP)
+        for said in (b"", b"HELO here.example\r\n") * 10:
+            with socket.create_connection((server.host, server.port), TIMEOUT) as sock:
+                sock.sendall(said)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        server.signal(signal.SIGCONT)
+        with peer_of(server) as peer:
+            peer.dialogue((b"QUIT", 221))
+        assert server.stop() == 0
+        assert server.errors.rest()[1:] == ["stopping: the mail in hand is finished first"]

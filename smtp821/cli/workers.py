@@ -55,10 +55,12 @@ def supervise(
     begun()
     while workers:
         if signal.sigwait(waited) is not signal.SIGCHLD:
-            if not told:
+            if told:  # at once: a second SIGTERM could be taken for the first
+                _end(workers, signal.SIGKILL)
+            else:
                 stopping()
-            _end(workers, signal.SIGKILL if told else signal.SIGTERM)
-            told = True
+                told = True
+                _end(workers, signal.SIGTERM)
         for process in [*workers]:
             ended, status = os.waitpid(process, os.WNOHANG)
             if not ended:
