@@ -33,6 +33,8 @@ __all__ = ["Client", "Server", "serve"]
 
 _log = logging.getLogger("smtp821")
 
+_AT_ONCE = 100  # connections that are taken before others have their turn
+
 
 @contextlib.asynccontextmanager
 async def serve(
@@ -95,6 +97,7 @@ class Server:
         self._connections: set[_Connection] = set()
         self._nobody_left = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._taking: set[asyncio.Task[Any]] = set()
         self._acceptor = asyncio.get_running_loop().create_task(self._accept(listener))
         self._acceptor.add_done_callback(lambda _: listener.close())
 
@@ -116,7 +119,7 @@ class Server:
         finally:
             self._acceptor.cancel()
             try:
-                await asyncio.wait([self._acceptor])
+                await asyncio.wait([self._acceptor, *self._taking])
                 await self._abort()
                 await self._abort()  # handlers that are told of the end, and do not come to theirs
             finally:
@@ -146,14 +149,28 @@ class Server:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                sock, (host, port, *_) = await loop.sock_accept(listener)
-                make = partial(_Connection, self, host, port)
-                await loop.connect_accepted_socket(make, sock)
-            except ConnectionError:
+                self._take(*await loop.sock_accept(listener))
+                for _ in range(_AT_ONCE):  # those that wait too: to ask the loop takes longer
+                    self._take(*listener.accept())
+                await asyncio.sleep(0)
+            except (BlockingIOError, ConnectionError):
                 continue
             except OSError as error:  # out of descriptors: wait for some to be closed
                 _log.error("cannot take a connection: %s", error)
                 await asyncio.sleep(0.1)
+
+    def _take(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
+        """Make a connection of a socket."""
+        loop = asyncio.get_running_loop()
+        make = partial(_Connection, self, *address[:2])
+        task = loop.create_task(loop.connect_accepted_socket(make, sock))
+        self._taking.add(task)
+        task.add_done_callback(self._taken)
+
+    def _taken(self, task: asyncio.Task[Any]) -> None:
+        self._taking.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.info("a connection was lost at once: %s", error)
 
     async def _end(self, seconds: float) -> None:
         """Let all connections see that they may have to end, and give them time for it."""

@@ -6,6 +6,7 @@ Each server is one for the module: every message has a mark of its own, by which
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import uuid
@@ -139,8 +140,10 @@ def running_sink(folder: Path, *options: str) -> Iterator[InSink]:
     sink = program("smtp-sink")
     (folder / "mail").mkdir()
 
+    user = ("-u", "root") if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
+
     def command(port: int) -> list[str]:
-        return [sink, *options, "-u", "root", "-d", f"{folder}/mail/", f"127.0.0.1:{port}", "9"]
+        return [sink, *options, *user, "-d", f"{folder}/mail/", f"127.0.0.1:{port}", "9"]
 
     with listening(command, folder) as port:
         yield InSink(port, folder / "mail")
