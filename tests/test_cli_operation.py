@@ -182,15 +182,18 @@ def test_tls(adapter: str, tmp_path: Path, letter: str) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "send"])
 def test_a_certificate_that_is_none(
-    command: str, letter: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is said before anything begins."""
+    command: str, letter: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """It is said before anything begins; no folder is made."""
+    monkeypatch.chdir(tmp_path)
     paths = ["--from", "a@b", "--to", "c@d", "--tls", "--tls-ca", letter, letter]
     arguments = {"serve": ["--port", "0", "--tls-certificate", letter], "send": paths}[command]
     assert main([command, *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith(f"smtp821 {command}: cannot use {letter}: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
 
 
 # Workers.

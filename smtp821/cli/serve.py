@@ -126,8 +126,8 @@ def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     logging.basicConfig(format="smtp821: %(message)s", level=logging.WARNING)
     users = _local_host(options.config, options.domain)
-    store: Store = Discard() if options.discard else _maildir(options.maildir)
     tls = _tls(options)
+    store: Store = Discard() if options.discard else _maildir(options.maildir)
     listener = _listener(options)
     dialogue = _Dialogue()
     settings = _settings(options, users, dialogue) | {"listener": listener, "tls": tls}
