@@ -481,8 +481,9 @@ class _Wire(asyncio.BufferedProtocol):
         """The connection is gone, and whoever waits is to see it."""
         if error is not None and self._transport.get_extra_info("sslcontext") is None:
             sock = self._transport.get_extra_info("socket")
-            with contextlib.suppress(OSError), sock.dup() as twin:
-                self._unread += twin.recv(READ)  # what was said before it broke
+            # What was said before it broke; TypeError, where a loop has sockets of another kind.
+            with contextlib.suppress(OSError, TypeError), sock.dup() as twin:
+                self._unread += twin.recv(READ)
         self._ended = self._lost = True
         self._error = error
         _wake(self._reader)

@@ -33,7 +33,7 @@ from smtp821.delivery import Delivery, Source
 from smtp821.service import Service
 from smtp821.timeouts import Timeouts
 
-TIMEOUT: Final = 5.0  # seconds that anything may take before a test fails
+TIMEOUT: Final = 30.0  # seconds that anything may take before a test fails
 NAMES: Final = ("sockets", "asyncio", "trio")
 DESCRIPTORS: Final = File("/proc/self/fd")
 

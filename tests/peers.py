@@ -88,8 +88,9 @@ class Wire:
         return self._unread
 
     def finish(self) -> None:
-        """Say that nothing more will be sent."""
-        self.sock.shutdown(socket.SHUT_WR)
+        """Say that nothing more will be sent, if the other side is still there."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Break the connection, as a host does that has crashed."""

@@ -564,6 +564,26 @@ def test_a_large_message_takes_no_memory() -> None:
     assert peak < 2_000_000
 
 
+def test_a_peer_that_reads_late() -> None:
+    """The client waits until there is room, as often as it takes, and nothing is lost."""
+    chunk, begun = (b"x" * 76 + b"\r\n") * 100_000, threading.Event()
+    sizes: list[int] = []
+
+    def script(wire: Wire) -> None:
+        assert begun.wait(TIMEOUT)
+        sizes.append(swallow(wire))
+        wire.send(OKAY)
+        turns(QUIT)(wire)
+
+    def chunks() -> Iterator[bytes]:
+        begun.set()
+        yield from (chunk, chunk)
+
+    with facing(script, *BEGUN) as client:
+        assert to_jones(client, chunks()).status is Status.ACCEPTED
+    assert sizes == [2 * len(chunk) + len(END) - 2]
+
+
 # Replies that are none, or one too many.
 
 EXTRA: Final[dict[str, tuple[Exchange, ...]]] = {
@@ -959,9 +979,13 @@ def test_an_opening_that_drips(step: int) -> None:
 
 
 def test_a_peer_that_does_not_read() -> None:
-    """A message that cannot be written in time has failed for now; its end is never sent."""
+    """A message that cannot be written in time has failed for now; its end is never sent.
+
+    No more of it is asked for than there is room for on the way.
+    """
     given_up = threading.Event()
     tails: list[bytes] = []
+    line, count = b"x" * 998 + b"\r\n", itertools.count()
 
     def script(wire: Wire) -> None:
         says(wire, *OPENING, *BEGUN)
@@ -970,11 +994,12 @@ def test_a_peer_that_does_not_read() -> None:
 
     with playing(script) as port, client_of(port) as client:
         client.timeouts = Timeouts.all(0.2)
-        (result,) = to_jones(client, itertools.repeat(b"x" * 70 + b"\r\n")).recipients
+        (result,) = to_jones(client, (line for _ in count)).recipients
         given_up.set()
         assert result.status is Status.TEMPORARY
         assert isinstance(result.error, TimeoutError)
         assert is_over(client)
+        assert next(count) * len(line) < 1 << 26
     assert tails != [END]
 
 

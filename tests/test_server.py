@@ -49,6 +49,7 @@ from .adapters import (
     Adapter,
     Client,
     Gate,
+    LoopServer,
     Server,
     after,
     linger,
@@ -350,6 +351,21 @@ def test_a_slow_store_slows_the_sender() -> None:
         wire.send(b"\r\n.\r\n")
         wire.hears(OKAY)
         assert [len(message) for _, message in handler.messages] == [sent + 5]
+
+
+def test_a_peer_that_reads_late() -> None:
+    """Twenty megabytes of replies wait for it, and come complete and in order (4.3)."""
+    with Catching(Talkative) as caught, caught.connect() as wire:
+        choke(wire)
+        handler = caught.handler()
+        opened(handler)
+        wire.hears(GREETING)
+        for _ in range(40):
+            for _ in range(999):
+                assert wire.line() == b"250-" + b"x" * 500 + b"\r\n"
+            assert wire.line() == b"250 " + b"x" * 500 + b"\r\n"
+        wire.send(QUIT)
+        assert wire.rest() == BYE
 
 
 # The bound on connections.
@@ -1044,6 +1060,28 @@ def test_no_descriptors_left(
         monkeypatch.setattr(socket.socket, "accept", accept)
         with caught.connect() as wire:
             greeted(wire)
+    assert "cannot take a connection: [Errno" in caplog.text
+
+
+@only("trio")
+def test_no_descriptors_left_for_trio(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same, where the call is trio's own; asyncio does this by itself."""
+    with Catching() as caught:
+        assert isinstance(caught.server, LoopServer)
+        kind = type(caught.server.server._listener)
+        real, failures = kind.accept, iter([errno.EMFILE, errno.ECONNABORTED])
+
+        async def accept(listener: Any) -> Any:
+            if number := next(failures, None):
+                raise OSError(number, os.strerror(number))
+            return await real(listener)
+
+        monkeypatch.setattr(kind, "accept", accept)
+        for _ in range(2):  # the first one is taken by the call that waits already
+            with caught.connect() as wire:
+                greeted(wire)
     assert "cannot take a connection: [Errno" in caplog.text
 
 
