@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -322,8 +322,9 @@ class AsyncClient(ABC):
         """Send the mail data and its end; gives the 421 that cut it short, if one did."""
         try:
             if message.asynchronous is not None:
-                async for awaited in message.asynchronous:
-                    await self._block(awaited)
+                async with _closed_at_the_end(message.asynchronous) as pieces:
+                    async for awaited in pieces:
+                        await self._block(awaited)
             else:
                 for chunk in message.chunks():
                     await self._block(chunk)
@@ -393,3 +394,14 @@ class AsyncClient(ABC):
 
     async def _own_name(self) -> str:
         return await self._in_thread(own_name, self._connected().address, self._dialect.limits)
+
+
+@contextlib.asynccontextmanager
+async def _closed_at_the_end(source: AsyncIterable[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The pieces of a source; a generator that is left in the middle is not left open."""
+    pieces = aiter(source)
+    try:
+        yield pieces
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()

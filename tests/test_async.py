@@ -409,6 +409,30 @@ def test_a_message_that_cannot_be_had(error: Exception) -> None:
     assert rests == [b"one\r\n"]
 
 
+def test_a_message_that_is_left_in_the_middle() -> None:
+    """A generator of what must not be sent is closed at once, not when it is found forgotten."""
+    left: list[str] = []
+
+    async def message() -> AsyncIterator[bytes]:
+        try:
+            yield b"lone\rCR\r\n"
+        finally:
+            left.append("closed")
+
+    def script(wire: Wire) -> None:
+        for heard, said in (*OPENING, *WHOLE[:3]):
+            wire.hears(heard)
+            wire.send(said)
+        assert wire.rest() == b""
+
+    pieces = message()
+    with playing(script) as port, client_of(port) as client:
+        with pytest.raises(LocalProtocolError, match="a CR without its LF"):
+            client.send(SMITH, [JONES], pieces)
+        assert left == ["closed"]
+        assert_over(client)
+
+
 def assert_over(client: Any) -> None:
     """See that no command can be sent, nor get a reply."""
     with pytest.raises(SessionLost, match="there is no connection"):
