@@ -8,6 +8,7 @@ implement: what is left alone does what RFC 821 asks of a host that does not imp
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import Any
 
 from .protocol.commands import (
@@ -55,9 +56,7 @@ class Handler:
 
         The others are answered 502, without any method being called.
         """
-        optional = set(Verb) - MINIMUM - {Verb.CONNECT, Verb.END_OF_DATA, Verb.HELP}
-        overridden = {v for v in optional if _overrides(self, v.value.lower())}
-        return MINIMUM | overridden | {Verb.HELP}
+        return _offered_by(type(self))  # type: ignore[arg-type]  # classes have a hash
 
     # One method for each event. None means: the ordinary reply (Receiver.accept).
 
@@ -149,5 +148,13 @@ class Handler:
         return None
 
 
-def _overrides(handler: Handler, name: str) -> bool:
-    return getattr(type(handler), name) is not getattr(Handler, name)
+@lru_cache
+def _offered_by(kind: type[Handler]) -> frozenset[Verb]:
+    """The commands that a class of handlers implements."""
+    optional = set(Verb) - MINIMUM - {Verb.CONNECT, Verb.END_OF_DATA, Verb.HELP}
+    overridden = {verb for verb in optional if _overrides(kind, verb.value.lower())}
+    return MINIMUM | overridden | {Verb.HELP}
+
+
+def _overrides(kind: type[Handler], name: str) -> bool:
+    return getattr(kind, name) is not getattr(Handler, name)

@@ -9,6 +9,7 @@ answers itself and reports as Rejected.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from .channel import Channel
 from .commands import Command, Verb
@@ -123,7 +124,8 @@ class Receiver(Channel):
         if owed is None:
             raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
         verb = owed.verb
-        code, wire = ORDINARY[verb], None if lines else _PLAIN.get(verb)
+        code = ORDINARY[verb]
+        wire = None if lines else _PLAIN.get(verb) or _naming(verb, self.domain.text)
         if wire is not None and code in self._dialect.codes[verb]:
             self._settle(verb, code, wire, owed)
         else:
@@ -253,8 +255,6 @@ class Receiver(Channel):
     def _ordinary_text(self, verb: Verb) -> tuple[str, ...]:
         if verb in (Verb.VRFY, Verb.EXPN):
             raise LocalProtocolError(f"{verb} succeeds with mailboxes: reply(250, ...) (3.3)")
-        if verb is Verb.HELO:
-            return (self.domain.text,)
         if verb is Verb.HELP:
             words = (syntax.verb for syntax in self._dialect.syntaxes.values())
             return ("Commands: " + " ".join(w for w in words if w not in self._dialect.off),)
@@ -289,10 +289,14 @@ class Receiver(Channel):
         """The reply with this host's name before its text, where the RFC wants it (4.2.1, 3.5)."""
         if reply.code not in _NAMED_CODES and not (verb is Verb.HELO and reply.code == Code.OKAY):
             return reply
-        first, *others = reply.lines
-        if first.partition(" ")[0].lower() == self.domain.text.lower():
-            return reply
-        return Reply(reply.code, (f"{self.domain} {first}", *others))
+        return _with_name(reply, self.domain)
+
+
+def _with_name(reply: Reply, domain: Domain) -> Reply:
+    first, *others = reply.lines
+    if first.partition(" ")[0].lower() == domain.text.lower():
+        return reply
+    return Reply(reply.code, (f"{domain} {first}", *others))
 
 
 # The ordinary replies whose text is the same for every host, as they go over the channel.
@@ -301,6 +305,18 @@ _PLAIN: Mapping[Verb, bytes] = {
     for verb, code in ORDINARY.items()
     if code in (Code.OKAY, Code.START_MAIL_INPUT) and verb not in (Verb.HELO, Verb.VRFY, Verb.EXPN)
 }
+
+
+@lru_cache
+def _naming(verb: Verb, domain: str) -> bytes | None:
+    """The ordinary reply that begins with this host's name, as it goes over the channel."""
+    if verb is Verb.HELO:
+        return Reply(Code.OKAY, domain).to_bytes(Limits())
+    code = ORDINARY[verb]
+    if code not in _NAMED_CODES:
+        return None
+    return _with_name(Reply(code), Domain(domain)).to_bytes(Limits())
+
 
 _READERS: Mapping[State, Callable[[Receiver], Event | Pause]] = {
     State.OPENING: Receiver._open,
