@@ -52,13 +52,6 @@ def test_a_session_begins_at_the_opening() -> None:
     assert session.dialect is RFC821
 
 
-@pytest.mark.parametrize("state", State)
-def test_what_is_permitted(state: State) -> None:
-    """4.1.1 p27: what the order of the dialect allows in this state, and nothing else."""
-    session = session_in(state)
-    assert {verb for verb in Verb if session.permits(verb)} == ORDER[state]
-
-
 @pytest.mark.parametrize(
     ("state", "verb"), [(state, verb) for state in State for verb in sorted(ORDER[state])]
 )

@@ -211,6 +211,13 @@ class Reply:
         return f"{self.code} {self.text}"
 
 
+def _read(code: int, lines: tuple[str, ...]) -> Reply:
+    """A Reply without the checks that the reader has already done."""
+    reply = trusted(Reply, "code", code)
+    object.__setattr__(reply, "lines", lines)
+    return reply
+
+
 class ReplyReader:
     """Replies out of lines, in any chunking; holds at most `reply_lines` lines of `reply_line`."""
 
@@ -236,9 +243,10 @@ class ReplyReader:
             code, more, text = self._parse(line)
             self._texts.append(text)
             if not more:
-                reply = Reply(code, self._texts)
-                self._code, self._texts = 0, []
-                return reply
+                lines = tuple(self._texts)
+                self._code = 0
+                self._texts.clear()
+                return _read(code, lines)
             if len(self._texts) >= self._limits.reply_lines:
                 raise RemoteProtocolError(f"a reply of over {self._limits.reply_lines} lines")
             self._code = code

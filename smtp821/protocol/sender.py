@@ -16,14 +16,20 @@ from .dialect import RFC821, Dialect
 from .dots import DotEncoder
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import NEED_COMMAND, NEED_DATA, Closed, Pause, Replied, Turned
+from .limits import FLOOR
 from .paths import excess
 from .replies import Code, ReplyReader
-from .sequencing import Outcome, State
+from .sequencing import Outcome, State, outcome
 
 if TYPE_CHECKING:
     from .receiver import Receiver
 
 __all__ = ["Sender"]
+
+# A member of an enum costs a call to look up on Python 3.11.
+_DATA, _END_OF_DATA = Verb.DATA, Verb.END_OF_DATA
+_ERROR = Outcome.ERROR
+_CLOSED, _TURNED = State.CLOSED, State.TURNED
 
 
 class Sender(Channel):
@@ -54,7 +60,10 @@ class Sender(Channel):
         """
         line = self._line(command)
         self._may_speak(command.verb)
-        if isinstance(command, Rcpt) and self._session.recipients == self.dialect.limits.recipients:
+        if (
+            isinstance(command, Rcpt)
+            and self._session.recipients == self._dialect.limits.recipients
+        ):
             raise LocalProtocolError(
                 f"{self._session.recipients} recipients is all that one transaction may have "
                 "(4.5.3); send the message to the rest in another"
@@ -70,7 +79,7 @@ class Sender(Channel):
         by closing the channel, never by `end_data`.
         """
         data = as_bytes(chunk)
-        self._may_speak(Verb.END_OF_DATA)
+        self._may_speak(_END_OF_DATA)
         assert self._encoder is not None
         self._output.append(self._encoder.encode(data))
 
@@ -79,7 +88,7 @@ class Sender(Channel):
 
         A CRLF is put at the end of a message that has none. Raises LocalProtocolError.
         """
-        self._may_speak(Verb.END_OF_DATA)
+        self._may_speak(_END_OF_DATA)
         assert self._encoder is not None
         self._output.append(self._encoder.end())
         self._awaiting, self._command = Verb.END_OF_DATA, None
@@ -116,7 +125,7 @@ class Sender(Channel):
         return Receiver(domain, self.dialect)
 
     def _next_event(self) -> Replied | Turned | Closed | Pause:
-        if self.state is State.CLOSED:
+        if self._session.state is _CLOSED:
             return self._over()
         reply = self._replies.next_reply()
         verb = self._awaiting
@@ -124,22 +133,22 @@ class Sender(Channel):
             return self._without_reply()
         if verb is None and reply.code != Code.NOT_AVAILABLE:
             raise RemoteProtocolError(f"a reply {reply.code} that nothing awaits")
-        replied = Replied(verb, reply, self._command)
-        if replied.outcome is Outcome.ERROR:
-            raise RemoteProtocolError(f"a reply {reply.code} to {verb}, which has no such answer")
-        self._awaiting, self._command = None, None
+        command, self._command = self._command, None
         if verb is None:
             self._end()
-            return replied
-        self._session.advance(verb, reply.code, replied.command)
-        if self.state is State.DATA:
+            return Replied(None, reply)
+        if outcome(verb, reply.code) is _ERROR:
+            raise RemoteProtocolError(f"a reply {reply.code} to {verb}, which has no such answer")
+        self._awaiting = None
+        self._session.advance(verb, reply.code, command)
+        if verb is _DATA and self._session.state is State.DATA:
             self._encoder = DotEncoder(
                 self.dialect.line_feeds, self.dialect.eight_bit, self.dialect.limits.text_line
             )
-        return replied
+        return Replied(verb, reply, command)
 
     def _without_reply(self) -> Turned | Closed | Pause:
-        if self.state is State.TURNED:
+        if self._session.state is _TURNED:
             if self._replies:
                 raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
             return Turned()
@@ -160,7 +169,7 @@ class Sender(Channel):
         """Raise unless it is the sender's turn, and the time for this."""
         if self._awaiting is not None:
             raise LocalProtocolError(f"the reply to {self._awaiting} is to come first (4.3)")
-        if not self._session.permits(verb):
+        if verb not in self._dialect.order[self._session.state]:
             legal = ", ".join(sorted(self.dialect.order[self.state])) or "nothing"
             raise LocalProtocolError(f"{verb} is not legal in state {self.state}; {legal} is")
         if self._replies:
@@ -170,13 +179,13 @@ class Sender(Channel):
         """The line of a command, once it has been read as a receiver would read it."""
         if not isinstance(command, COMMANDS):
             raise LocalProtocolError(f"{command!a} is no command; Mail(...) and the like are")
-        text, limits = str(command), self.dialect.limits
+        text, limits = str(command), self._dialect.limits
         if not (text.isascii() and text.isprintable()):
             raise LocalProtocolError(f"only printable ASCII may be sent in a command: {text!a}")
         if len(text) > limits.command_line - 2:
             raise LocalProtocolError(f"a command line has at most {limits.command_line} octets")
         line = text.encode("ascii")
-        syntax = self.dialect.syntaxes.get(line[:4])
+        syntax = self._dialect.syntaxes.get(line[:4])
         if syntax is None or syntax.verb is not command.verb:
             raise LocalProtocolError(f"{text} is not what {command.verb} looks like (4.1.2)")
         read = syntax.parse(line[4:], limits)
@@ -184,7 +193,7 @@ class Sender(Channel):
             raise LocalProtocolError(f"{text}: {read}")
         if str(read) != text:
             raise LocalProtocolError(f"{text!a} is written {str(read)!a} (4.1.2)")
-        if isinstance(read, (TransactionCommand, Rcpt)):
+        if len(text) > FLOOR and isinstance(read, (TransactionCommand, Rcpt)):
             path = read.forward_path if isinstance(read, Rcpt) else read.reverse_path
             if too_long := excess(path, limits, sent=True):
                 raise LocalProtocolError(f"{text}: {too_long} (4.5.3)")

@@ -58,10 +58,6 @@ class Session:
             self._envelope = begun = Envelope(begun.kind, begun.reverse_path, paths)
         return begun
 
-    def permits(self, verb: Verb) -> bool:
-        """Whether the command is in sequence (4.1.1 p27)."""
-        return verb in self.dialect.order[self.state]
-
     def advance(self, verb: Verb, code: int, command: Any = None) -> None:
         """Let a reply have its effect on the state and the envelope.
 
