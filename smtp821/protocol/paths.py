@@ -21,13 +21,15 @@ __all__ = ["NULL_PATH", "POSTMASTER", "Domain", "Mailbox", "Path", "excess"]
 
 T = TypeVar("T")
 
+_new, _set = object.__new__, object.__setattr__
+
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
 def trusted(cls: type[T], field: str, value: object) -> T:
     """A frozen value of one field, made without the check that the parser has already done."""
-    self = cls.__new__(cls)
-    object.__setattr__(self, field, value)
+    self = _new(cls)
+    _set(self, field, value)
     return self
 
 
