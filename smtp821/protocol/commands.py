@@ -7,7 +7,8 @@ The syntax of each line stands in grammar.py; here each word meets its class.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -119,34 +120,34 @@ class TransactionCommand(Command):
         return f"{self.verb.value} FROM:{self.reverse_path}"
 
 
-@attrs.frozen
 class Mail(TransactionCommand):
     """MAIL: begins a transaction that delivers to mailboxes (4.1.1).
 
     reverse_path: a Path or its text; "<>" for a notification. Raises LocalProtocolError.
     """
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.MAIL
 
 
-@attrs.frozen
 class Send(TransactionCommand):
     """SEND: begins a transaction that delivers to terminals (3.4). Else as Mail."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.SEND
 
 
-@attrs.frozen
 class Soml(TransactionCommand):
     """SOML: delivers to the terminal, or else to the mailbox (3.4). Else as Mail."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.SOML
 
 
-@attrs.frozen
 class Saml(TransactionCommand):
     """SAML: delivers to the mailbox, and to the terminal too (3.4). Else as Mail."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.SAML
 
 
@@ -177,17 +178,17 @@ class _StringCommand(Command):
         return f"{self.verb.value} {self.string}"
 
 
-@attrs.frozen
 class Vrfy(_StringCommand):
     """VRFY: who is this user? (3.3) Raises LocalProtocolError where `string` cannot be sent."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.VRFY
 
 
-@attrs.frozen
 class Expn(_StringCommand):
     """EXPN: who is on this list? (3.3) Raises LocalProtocolError where `string` cannot be sent."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.EXPN
 
 
@@ -210,38 +211,38 @@ class Help(Command):
         return "HELP" if self.string is None else f"HELP {self.string}"
 
 
-@attrs.frozen
 class Data(Command):
     """DATA: mail data is to follow (4.1.1)."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.DATA
 
 
-@attrs.frozen
 class Rset(Command):
     """RSET: the transaction is aborted (4.1.1)."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.RSET
 
 
-@attrs.frozen
 class Noop(Command):
     """NOOP: nothing but an OK reply (4.1.1)."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.NOOP
 
 
-@attrs.frozen
 class Quit(Command):
     """QUIT: an OK reply, then the channel is closed (4.1.1)."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.QUIT
 
 
-@attrs.frozen
 class Turn(Command):
     """TURN: let us change roles (3.8)."""
 
+    __slots__ = ()
     verb: ClassVar[Verb] = Verb.TURN
 
 
@@ -257,17 +258,32 @@ class Syntax:
         takes none is judged before the sequence is (AMB-01).
     """
 
-    __slots__ = ("_field", "_kind", "_match", "_singleton", "command", "takes_argument", "verb")
+    __slots__ = (
+        "_field",
+        "_grammar",
+        "_kind",
+        "_match",
+        "_singleton",
+        "command",
+        "takes_argument",
+        "verb",
+    )
 
     def __init__(self, command: type[Command], grammar: Grammar) -> None:
         self.command = command
         self.verb = command.verb
-        self._match = grammar.pattern(f"tail:{command.verb.value}").fullmatch
+        self._grammar = grammar
+        self._match: Callable[[str], re.Match[str] | None] = self._first_match
         fields = attrs.fields(command)
         self._field = fields[0].name if fields else ""
         self._kind: Any = {"domain": Domain, "string": str}.get(self._field, Path)
         self.takes_argument = bool(fields)
         self._singleton = None if fields else command()
+
+    def _first_match(self, tail: str) -> re.Match[str] | None:
+        """Match, with a pattern that is not made before it is needed: importing is to be quick."""
+        self._match = self._grammar.pattern(f"tail:{self.verb.value}").fullmatch
+        return self._match(tail)
 
     def parse(self, tail: bytes, limits: Limits) -> Command | str:
         """The command, or what is wrong with its argument, in words for a 501 reply.

@@ -160,8 +160,8 @@ class Path:
         return self.text
 
 
-NULL_PATH: Final = Path("<>")
-POSTMASTER: Final = Path("<Postmaster>")
+NULL_PATH: Final = trusted(Path, "text", "<>")
+POSTMASTER: Final = trusted(Path, "text", "<Postmaster>")
 
 
 def excess(value: Path | Domain, limits: Limits, *, sent: bool = False) -> str | None:

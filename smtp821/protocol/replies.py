@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final
 
 import attrs
@@ -99,9 +100,16 @@ class Category(enum.IntEnum):
 _UNSAFE = re.compile(r"[^ -~]")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _UNPRINTABLE = re.compile(r"[^\t -~]")
-# Behind a backslash no path begins: else every "<" in "<a\<a\<a" would be one to read on from.
-_PATH = re.compile(r"(?<!\\)" + STRICT.expand("{path}"))
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])([^\r\n]*+))?")
+
+
+@cache
+def _path_pattern() -> re.Pattern[str]:
+    """A path in a text; made when it is needed.
+
+    Behind a backslash no path begins: else every "<" in "<a\\<a\\<a" would be one to read on from.
+    """
+    return re.compile(r"(?<!\\)" + STRICT.expand("{path}"))
 
 
 def _is_safe(line: str, width: int) -> bool:
@@ -179,7 +187,7 @@ class Reply:
         """The first path in the text of a 251 or 551 (3.2); None if there is none."""
         if self.code not in (Code.WILL_FORWARD, Code.NOT_LOCAL):
             return None
-        found = _PATH.search(self.text)
+        found = _path_pattern().search(self.text)
         return trusted(Path, "text", found[0]) if found else None
 
     def safe_lines(self, width: int) -> list[str]:
