@@ -19,6 +19,12 @@ def test_tables_page_is_current() -> None:
     assert (ROOT / "docs" / "tables.md").read_text(encoding="utf-8") == generate["page"]()
 
 
+def test_calls_are_current() -> None:
+    """docs/calls.md is what is counted: a call more on the way of every command is seen."""
+    calls = runpy.run_path(str(ROOT / "docs" / "calls.py"))
+    assert (ROOT / "docs" / "calls.md").read_text(encoding="utf-8") == calls["page"]()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link of a page leads to a file that is there."""
