@@ -320,6 +320,8 @@ class AsyncClient(ABC):
 
     async def _stream(self, message: Message) -> Reply | None:
         """Send the mail data and its end; gives the 421 that cut it short, if one did."""
+        if message.small is not None:
+            return await self._end_data(message.small)
         try:
             if message.asynchronous is not None:
                 async with _closed_at_the_end(message.asynchronous) as pieces:
@@ -333,8 +335,13 @@ class AsyncClient(ABC):
                 if notice := await self._overheard():  # why it was not taken
                     return notice
             raise
+        return await self._end_data()
+
+    async def _end_data(self, rest: bytes | memoryview = b"") -> Reply | None:
+        """Have the rest of the mail data and its end go together; gives a 421 that has come."""
         if notice := await self._overheard():  # before the message is confirmed
             return notice
+        self._exchange.send_data(rest)
         self._exchange.end_data()
         return None
 
@@ -355,11 +362,13 @@ class AsyncClient(ABC):
         seconds = self.timeouts.reply_to(awaiting)
         deadline = monotonic() + seconds
         try:
-            while (reply := exchange.reply()) is None:
-                wire = self._connected()
-                if data := exchange.data_to_send():
-                    await wire.write(data, seconds)
+            wire = self._connected()
+            if data := exchange.data_to_send():
+                await wire.write(data, seconds)
+            reply = None
+            while reply is None:
                 exchange.receive_data(await wire.read(max(0.0, deadline - monotonic())))
+                reply = exchange.reply()
         except TimeoutError:
             self._abandon()
             what = "greeting" if awaiting is Verb.CONNECT else f"reply to {awaiting}"

@@ -262,14 +262,17 @@ class Message:
     source: bytes; or a binary file, read from where it stands; or chunks of bytes.
     repeatable: whether it can be read more than once.
     asynchronous: the source, if its chunks are to be awaited; `chunks` is for all others.
+    small: the whole of it, if it is one chunk that is here already.
     """
 
     def __init__(self, source: Source) -> None:
         self._source: Any = source
         self._start: int | None = None
         self.asynchronous = source if isinstance(source, AsyncIterable) else None
+        self.small: memoryview | None = None
         if isinstance(source, (bytes, bytearray, memoryview)):
             self._source = memoryview(source)
+            self.small = self._source if len(self._source) <= CHUNK else None
             self.repeatable = True
         elif hasattr(source, "read"):
             file: Any = source
