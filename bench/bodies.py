@@ -7,6 +7,7 @@ without the line that ends it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["KINDS", "LONE_CRS", "ORDINARY", "message", "wire"]
@@ -25,12 +26,14 @@ KINDS: Final[Mapping[str, bytes]] = {
 """A line of each kind, as it is in the message."""
 
 
+@lru_cache(8)
 def message(kind: str, size: int) -> bytes:
     """Mail data of a kind, whole lines: not less octets than `size`."""
     line = KINDS[kind]
     return line * -(-size // len(line))
 
 
+@lru_cache(8)
 def wire(kind: str, size: int) -> bytes:
     """Mail data of a kind as it is sent: not less octets than `size`, dots doubled."""
     line = KINDS[kind]

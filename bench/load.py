@@ -12,7 +12,7 @@ import selectors
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Final
 
@@ -88,7 +88,7 @@ class Connection:
                 raise Failed("the server closed the connection")
             self._unread += data
 
-    def message(self, wire: Sequence[bytes | memoryview], recipients: int = 1) -> None:
+    def message(self, wire: Iterable[bytes], recipients: int = 1) -> None:
         """Send a message in its pieces, which end in CRLF, dots doubled. Raises Failed."""
         expect(self.ask(_MAIL), b"250")
         expect(self.ask(_RCPT * recipients, recipients), b"250")

@@ -41,11 +41,16 @@ class Series:
 
 @attrs.frozen
 class Case:
-    """One column of a table. x: where it stands on the axis of a curve."""
+    """One column of a table.
+
+    x: where it stands on the axis of a curve.
+    base: what its subjects are compared with, if not the base of the measure.
+    """
 
     name: str
     series: tuple[Series, ...]
     x: float | None = None
+    base: str = ""
 
     def of(self, subject: str) -> Series | None:
         """The series of a subject, if it has values."""
@@ -146,4 +151,4 @@ def _case(data: dict[str, Any]) -> Case:
         Series(**{**s, "values": tuple(s["values"]), "cpu": tuple(s["cpu"])})
         for s in data["series"]
     )
-    return Case(data["name"], tuple(series), data["x"])
+    return Case(data["name"], tuple(series), data["x"], data["base"])

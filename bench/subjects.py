@@ -18,7 +18,13 @@ __all__ = [
     "AIOSMTPD",
     "ASYNCIO",
     "CLIENTS",
+    "CONVERSATION",
+    "DOTS",
     "INSIDE",
+    "PRIMITIVES",
+    "RECEIVER",
+    "RECEIVER_LENIENT",
+    "SENDER",
     "SERVERS",
     "SINK",
     "SOCKETS",
@@ -40,6 +46,12 @@ SOCKETS: Final = "smtp821, sockets"
 AIOSMTPD: Final = "aiosmtpd"
 SINK: Final = "smtp-sink"
 SOURCE: Final = "smtp-source"
+PRIMITIVES: Final = "CPython's primitives"
+DOTS: Final = "DotDecoder, DotEncoder"
+RECEIVER: Final = "Receiver"
+RECEIVER_LENIENT: Final = "Receiver, lenient"
+CONVERSATION: Final = "Conversation"
+SENDER: Final = "Sender"
 
 
 @attrs.frozen
@@ -48,11 +60,13 @@ class Subject:
 
     module: its program, of Python; "" where it is another.
     needs: what has to be there, by its name in the environment.
+    options: of its program, where it has some.
     """
 
     name: str
     module: str = ""
     needs: str = ""
+    options: tuple[str, ...] = ()
 
 
 SERVERS: Final = (
@@ -78,7 +92,12 @@ CLIENTS: Final = (
 )
 
 INSIDE: Final = (
-    Subject("smtp821", "smtp821"),
+    Subject(PRIMITIVES, "primitives"),
+    Subject(DOTS, "dots"),
+    Subject(RECEIVER, "receiver", options=("strict",)),
+    Subject(RECEIVER_LENIENT, "receiver", options=("lenient",)),
+    Subject(CONVERSATION, "conversation"),
+    Subject(SENDER, "sender"),
     Subject(AIOSMTPD, "aiosmtpd", "aiosmtpd"),
     Subject("smtpd", "smtpd", "smtpd"),
     Subject("twisted.mail", "twisted", "twisted"),
@@ -179,7 +198,8 @@ def workers(
         for subject in chosen:
             if subject.name in without:
                 continue
-            command = [environment.python, "-m", f"bench.{room}.{subject.module}", *arguments]
+            command = [environment.python, "-m", f"bench.{room}.{subject.module}"]
+            command += [*arguments, *subject.options]
             try:
                 worker = stack.enter_context(Worker(command, environment.variables))
             except Failed as failure:
