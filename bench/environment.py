@@ -175,8 +175,8 @@ def _run(command: Sequence[str]) -> str | None:
     try:
         subprocess.run(command, capture_output=True, text=True, timeout=_TIME, check=True, cwd=ROOT)
     except subprocess.CalledProcessError as error:
-        lines = [*error.stderr.strip().splitlines(), f"exit status {error.returncode}"]
-        return lines[-2] if len(lines) > 1 else lines[-1]
+        complaint = str(error.stderr).strip().splitlines()
+        return complaint[-1] if complaint else f"exit status {error.returncode}"
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     return None

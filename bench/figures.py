@@ -17,7 +17,7 @@ __all__ = ["Line", "Sample", "Spread", "fit", "growth", "ratio", "spread"]
 
 @attrs.frozen
 class Sample:
-    """One timing: so many units of work, in so many seconds, of them on the processor (if known)."""
+    """One timing: so many units of work, in so many seconds; cpu of them on the processor."""
 
     count: float
     wall: float
@@ -84,9 +84,7 @@ def fit(points: Sequence[tuple[float, float]]) -> Line | None:
     mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
     mean_y = sum(w * y for w, (_, y) in zip(weights, points, strict=True)) / total
     xx = sum(w * (x - mean_x) ** 2 for w, (x, _) in zip(weights, points, strict=True))
-    xy = sum(
-        w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True)
-    )
+    xy = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True))
     slope = xy / xx
     start = mean_y - slope * mean_x
     plain = fmean(y for _, y in points)

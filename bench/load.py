@@ -41,9 +41,7 @@ def smtp_source(program: str, port: int, count: int, sessions: int, *, each: boo
     command = [program, *how, "-s", str(sessions), "-m", str(count), "-l", str(SIZE), "-C", "20"]
     command += ["-M", "load.example", "-f", "from@load.example", "-t", "to@bench.example"]
     try:
-        subprocess.run(
-            [*command, f"{HOST}:{port}"], capture_output=True, timeout=TIME, check=True
-        )
+        subprocess.run([*command, f"{HOST}:{port}"], capture_output=True, timeout=TIME, check=True)
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode(errors="replace").strip().splitlines()
         raise Failed(lines[-1] if lines else f"exit status {error.returncode}") from None

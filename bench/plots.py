@@ -16,13 +16,13 @@ import matplotlib as mpl
 
 mpl.use("svg")
 
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
-from .figures import fit  # noqa: E402
-from .results import Measure, read  # noqa: E402
-from .tables import curves, number  # noqa: E402
+from .figures import fit
+from .results import Measure, read
+from .tables import curves, number
 
-OURS = ("smtp821", "Receiver", "Sender", "Conversation", "Dot")
+OURS = ("smtp821", "Receiver", "Sender", "Conversation", "Dot", "lenient")
 BLUES = ("#0b3c6f", "#1f65a8", "#4a90d0", "#87b8e5", "#b5d4f0")
 GREYS = ("#b5552b", "#8a8a8a", "#5f5f5f", "#adadad", "#c9c9c9", "#404040", "#777777")
 

@@ -71,11 +71,10 @@ class Program:
         variables: Mapping[str, str],
         *,
         asked: bool = False,
-        on: frozenset[int] = SUBJECT,
     ) -> None:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
         pipe = subprocess.PIPE if asked else subprocess.DEVNULL
-        with _pinned(on):
+        with _pinned(frozenset(_ALL)):  # it begins wherever there is time
             self.process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=self._errors, cwd=ROOT, env=variables
             )
@@ -89,7 +88,7 @@ class Program:
 
     def stop(self) -> None:
         """End it, and wait for its end."""
-        self.process.terminate()
+        self.end()
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -99,6 +98,18 @@ class Program:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
+
+    def end(self) -> None:
+        """Tell it to end, and do not wait."""
+        self.process.terminate()
+
+    def keep_on(self, which: frozenset[int]) -> None:
+        """Keep it, all its threads and those that they begin, on these cores."""
+        if not which or sys.platform != "linux":
+            return
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):  # noqa: PTH208
+            with contextlib.suppress(OSError):  # it may just have ended
+                os.sched_setaffinity(int(thread), which)
 
     def cpu(self) -> float | None:
         """Seconds on the processor up to now; None where the system does not say, or it ended."""
@@ -141,15 +152,13 @@ class Program:
 class Worker(Program):
     """A program of `bench.worker`: it does so many units of a task when asked."""
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        variables: Mapping[str, str],
-        *,
-        on: frozenset[int] = SUBJECT,
-    ) -> None:
-        super().__init__(command, variables, asked=True, on=on)
-        self.tasks: list[str] = self._answer(START)["tasks"]
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
+        super().__init__(command, variables, asked=True)
+        self.tasks: list[str] = []
+
+    def is_ready(self) -> None:
+        """Wait until it has said what its tasks are called. Raises Failed."""
+        self.tasks = self._answer(START)["tasks"]
 
     def sample(self, task: str, count: int, seconds: float = 120.0) -> Sample:
         """Do it. Raises Failed, also when it takes too long: it is ended then."""

@@ -123,9 +123,7 @@ def costs(subject: str, samples: Sequence[Sample], scale: float = 1e6, note: str
     return _series(subject, samples, [sample.cost * scale for sample in samples], note)
 
 
-def _series(
-    subject: str, samples: Sequence[Sample], values: Iterable[float], note: str
-) -> Series:
+def _series(subject: str, samples: Sequence[Sample], values: Iterable[float], note: str) -> Series:
     cpu = tuple(cost for sample in samples if (cost := sample.cpu_cost) is not None)
     return Series(subject, tuple(values), cpu, samples[0].count if samples else 0, note)
 

@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from .environment import JAVASCRIPT, ROOT, Environment
-from .processes import HOST, SUBJECT, Program, Worker, free_port
+from .processes import HOST, LOAD, SUBJECT, Program, Worker, free_port
 from .rounds import Failed
 
 __all__ = [
@@ -39,17 +39,17 @@ __all__ = [
     "workers",
 ]
 
-ASYNCIO: Final = "smtp821, asyncio"
-UVLOOP: Final = "smtp821, uvloop"
-TRIO: Final = "smtp821, trio"
-SOCKETS: Final = "smtp821, sockets"
+ASYNCIO: Final = "smtp821 asyncio"
+UVLOOP: Final = "smtp821 uvloop"
+TRIO: Final = "smtp821 trio"
+SOCKETS: Final = "smtp821 sockets"
 AIOSMTPD: Final = "aiosmtpd"
 SINK: Final = "smtp-sink"
 SOURCE: Final = "smtp-source"
 PRIMITIVES: Final = "CPython's primitives"
-DOTS: Final = "DotDecoder, DotEncoder"
+DOTS: Final = "DotDecoder and DotEncoder"
 RECEIVER: Final = "Receiver"
-RECEIVER_LENIENT: Final = "Receiver, lenient"
+RECEIVER_LENIENT: Final = "lenient Receiver"
 CONVERSATION: Final = "Conversation"
 SENDER: Final = "Sender"
 
@@ -145,7 +145,6 @@ def serving(
     names: Iterable[str] | None = None,
     *,
     options: tuple[str, ...] = (),
-    on: frozenset[int] = SUBJECT,
 ) -> Iterator[tuple[dict[str, Server], dict[str, str]]]:
     """The servers of these names (all of them, if none are given), and why some do not run.
 
@@ -161,7 +160,7 @@ def serving(
                 port = free_port()
                 own = options if subject.module.startswith("smtp821") else ()
                 command = _server_command(subject, port, environment, own)
-                program = stack.enter_context(Program(command, environment.variables, on=on))
+                program = stack.enter_context(Program(command, environment.variables))
                 servers[subject.name] = Server(subject.name, port, program)
         for server in list(servers.values()):
             try:
@@ -169,20 +168,28 @@ def serving(
             except Failed as failure:
                 without[server.name] = str(failure)
                 del servers[server.name]
+            else:
+                server.program.keep_on(SUBJECT)
         yield servers, without
+        for server in servers.values():
+            server.program.end()
 
 
 @contextlib.contextmanager
-def sink(environment: Environment, on: frozenset[int]) -> Iterator[Server]:
-    """What clients send to: smtp-sink, or our own where there is none. Raises Failed."""
+def sink(environment: Environment) -> Iterator[Server]:
+    """What clients send to: smtp-sink, or our own where there is none. Raises Failed.
+
+    It is load here, and has its core.
+    """
     port = free_port()
     if environment.has("smtp-sink"):
         subject = next(s for s in SERVERS if s.name == SINK)
     else:
         subject = Subject("sink of our own", "sink")
     command = _server_command(subject, port, environment, ())
-    with Program(command, environment.variables, on=on) as program:
+    with Program(command, environment.variables) as program:
         program.listens(port)
+        program.keep_on(LOAD)
         yield Server(subject.name, port, program)
 
 
@@ -200,10 +207,15 @@ def workers(
                 continue
             command = [environment.python, "-m", f"bench.{room}.{subject.module}"]
             command += [*arguments, *subject.options]
+            running[subject.name] = stack.enter_context(Worker(command, environment.variables))
+        for name, worker in list(running.items()):
             try:
-                worker = stack.enter_context(Worker(command, environment.variables))
+                worker.is_ready()
             except Failed as failure:
-                without[subject.name] = str(failure)
+                without[name] = str(failure)
+                del running[name]
             else:
-                running[subject.name] = worker
+                worker.keep_on(SUBJECT)
         yield running, without
+        for worker in running.values():
+            worker.end()

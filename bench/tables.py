@@ -124,7 +124,9 @@ def _lines(measure: Measure) -> str:
             ]
         )
     axis = measure.curve.axis
-    return grid(["line", "us at 0", f"ns per 1 of {axis}", "R squared", "exponent at the end"], rows)
+    return grid(
+        ["line", "us at 0", f"ns per 1 of {axis}", "R squared", "exponent at the end"], rows
+    )
 
 
 def curves(measure: Measure) -> Iterator[tuple[str, list[tuple[float, float]]]]:
@@ -161,9 +163,7 @@ def targets(run: Run) -> str:
             continue
         base = target.base or f"itself: {target.base_case}"
         mark = "yes" if value.median >= target.least else "**no**"
-        rows.append(
-            [target.what, target.subject, base, number(target.least), cell(value), mark]
-        )
+        rows.append([target.what, target.subject, base, number(target.least), cell(value), mark])
     if not rows:
         return ""
     return grid(["target", "of", "times", "at least", "reached", ""], rows)
@@ -189,6 +189,6 @@ def header(run: Run) -> str:
 def page(run: Run) -> str:
     """All of it."""
     parts = [header(run), *(table(measure) for measure in run.measures)]
-    if found := targets(run):
+    if not run.settings["quick"] and (found := targets(run)):
         parts.insert(1, f"### Targets\n\n{found}")
     return "\n\n".join(parts) + "\n"

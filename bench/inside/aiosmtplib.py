@@ -85,4 +85,4 @@ def run(task: Callable[[int], Awaitable[int]], count: int) -> int:
 
 if __name__ == "__main__":
     encoding = {f"encode {kind}": partial(run, partial(encode, kind)) for kind in bodies.KINDS}
-    answer({"transaction": partial(run, transaction), "noop": partial(run, noop)} | encoding)
+    answer({"transaction": partial(run, transaction), "noop": partial(run, noop), **encoding})

@@ -1,4 +1,4 @@
-"""What bounds decoding and encoding: one search and one replacement by CPython over the same bytes."""
+"""What bounds decoding and encoding: one search and one replacement over the same bytes."""
 
 from __future__ import annotations
 

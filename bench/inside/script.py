@@ -54,6 +54,7 @@ def script(task: str, count: int) -> tuple[Script, int]:
     """What a receiver is given for so many units of a task; and how many they are."""
     if task == "noop":
         return repeat((b"NOOP\r\n", True), count), count
+    one: tuple[tuple[bytes, bool], ...]
     if task == "transaction":
         one = (*_ENVELOPE, (TEXT + b".\r\n", True))
         return chain.from_iterable(repeat(one, count)), count * COMMANDS

@@ -72,4 +72,4 @@ def encode(kind: str, count: int) -> int:
 
 if __name__ == "__main__":
     encoding = {f"encode {kind}": partial(encode, kind) for kind in bodies.KINDS}
-    answer({"transaction": transaction, "noop": noop} | encoding)
+    answer({"transaction": transaction, "noop": noop, **encoding})

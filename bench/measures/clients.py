@@ -25,7 +25,7 @@ def measure(environment: Environment, settings: Settings) -> list[Measure]:
     """Messages over one connection, and over ten."""
     cases = []
     with (
-        sink(environment, LOAD) as server,
+        sink(environment) as server,
         workers(environment, "clients", CLIENTS, str(server.port)) as (running, without),
     ):
         for connections in (1, 10):

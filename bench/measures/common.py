@@ -20,6 +20,7 @@ __all__ = ["MB", "OUT", "asked", "fed", "feeder", "missing", "series"]
 MB: Final = 1_000_000
 OUT: Final = 20_000
 """Messages in a sample where each has its connection: no more, for ports are few."""
+_SETTLE: Final = 0.005  # seconds: the system counts what a process has used when it waits
 
 
 def fed(server: Server, feed: Callable[[int], float]) -> Job:
@@ -33,6 +34,7 @@ def fed(server: Server, feed: Callable[[int], float]) -> Job:
         began = time.perf_counter()
         units = feed(count)
         wall = time.perf_counter() - began
+        time.sleep(_SETTLE)
         after = server.program.cpu()
         used = after - cpu if after is not None and cpu is not None else None
         return Sample(units, wall, used)

@@ -1,6 +1,6 @@
 """Connections that say nothing: the memory of each, and whether others notice them.
 
-A server is begun afresh for each number of connections; each of them has said HELO. The latency is
+Servers are begun afresh for each number of connections; each of them has said HELO. The latency is
 the median of many NOOPs, one after the other, over one connection more, with the others and without
 them in turns.
 """
@@ -15,7 +15,8 @@ from ..load import Connection, hold
 from ..machine import raise_descriptors
 from ..results import Case, Measure, Series
 from ..rounds import Failed, Settings
-from ..subjects import AIOSMTPD, SERVERS, SINK, SOCKETS, serving
+from ..subjects import AIOSMTPD, SINK, SOCKETS, serving
+from .common import missing
 
 __all__ = ["measure"]
 
@@ -34,26 +35,23 @@ def measure(environment: Environment, settings: Settings) -> list[Measure]:
         found: list[Series] = []
         beside: list[Series] = []
         settings.say(f"idle connections: {number}")
-        for subject in SERVERS:
-            if number > room or (subject.name == SOCKETS and number > _THREADS):
-                found.append(Series(subject.name, note=f"not {number} connections"))
-                continue
-            with serving(environment, [subject.name]) as (servers, without):
-                try:
-                    if without:
-                        raise Failed(without[subject.name])
-                    server = servers[subject.name]
-                    values = _one(server.port, server.program.memory, number, settings)
-                except (Failed, OSError) as error:
-                    settings.say(f"  {subject.name}: {error}")
-                    found.append(Series(subject.name, note=str(error)))
+        with serving(environment) as (servers, without):
+            found += missing(without)
+            for name, server in servers.items():
+                if number > room or (name == SOCKETS and number > _THREADS):
+                    found.append(Series(name, note=f"not {number} connections"))
                     continue
-            each, alone, crowd = values
-            if each is not None:
-                found.append(Series(subject.name, (each,)))
-            beside.append(Series(subject.name, tuple(crowd)))
-            if number == numbers[-1] or subject.name == SOCKETS:
-                latency[NONE].append(Series(subject.name, tuple(alone)))
+                try:
+                    each, alone, crowd = _one(server.port, server.program.memory, number, settings)
+                except (Failed, OSError) as error:
+                    settings.say(f"  {name}: {error}")
+                    found.append(Series(name, note=str(error)))
+                    continue
+                if each is not None:
+                    found.append(Series(name, (each,)))
+                beside.append(Series(name, tuple(crowd)))
+                if number == numbers[-1] or name == SOCKETS:
+                    latency[NONE].append(Series(name, tuple(alone)))
         memory.append(Case(f"{number} connections", tuple(found)))
         latency[f"NOOP, {number} idle"] = beside
     return [

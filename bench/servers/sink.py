@@ -1,4 +1,4 @@
-"""The least that a client can send to, for where there is no smtp-sink: it answers, and checks nothing.
+"""The least that a client can send to, where there is no smtp-sink: it only answers.
 
 It knows two things: a line that is DATA, and the end of mail data. Everything else is answered 250.
 """

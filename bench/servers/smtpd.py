@@ -25,6 +25,6 @@ class Counting(smtpd.SMTPServer):
 
 
 if __name__ == "__main__":
-    server = Counting(("127.0.0.1", int(sys.argv[1])), None, data_size_limit=0)
+    server = Counting(("127.0.0.1", int(sys.argv[1])), ("", 0), data_size_limit=0)
     server.listen(1024)  # asyncore asks for five
     asyncore.loop(use_poll=True)
