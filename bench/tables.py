@@ -18,6 +18,7 @@ __all__ = ["cell", "curves", "grid", "number", "page", "table", "targets"]
 
 def number(value: float) -> str:
     """A number with three digits that count."""
+    value = value if abs(value) >= 1000 else float(f"{value:.3g}")
     size = abs(value)
     if size >= 1000:
         return f"{value:,.0f}"
