@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import venv
 import zlib
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ POSTFIX: Final = ("smtp-source", "smtp-sink")
 STANDARD: Final = ("smtpd",)
 
 _TIME: Final = 300.0  # seconds for pip, or npm
+_PATIENCE: Final = 60.0  # seconds in which something should have been fetched
 _PROBE: Final = """
 import importlib.metadata as m, importlib.util as u, json, sys
 found = {}
@@ -118,11 +120,16 @@ def _fetch_python(
     if not needed:
         return {}
     say(f"fetching {', '.join(needed)}")
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--retries", "1"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--retries", "1", "--timeout", "10"]
     if _run([*pip, *needed]) is None:
         return {}
-    failed = {name: _run([*pip, name]) for name in needed}  # each by itself: one may be at fault
-    return {name: why for name, why in failed.items() if why is not None}
+    deadline = time.monotonic() + _PATIENCE
+    failed: dict[str, str] = {}
+    for name in needed:  # each by itself: one may be at fault
+        why = _run([*pip, name]) if time.monotonic() < deadline else "nothing could be fetched"
+        if why is not None:
+            failed[name] = why
+    return failed
 
 
 def _fetch_javascript(say: Callable[[str], object]) -> dict[str, str]:

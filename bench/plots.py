@@ -88,7 +88,7 @@ def finish(figure: Any, axes: Any, title: str, file: Path) -> None:
     """Title, legend, file."""
     axes.set_title(title, fontsize=10)
     axes.grid(axis="y", lw=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    figure.legend(fontsize=7, ncols=4, loc="outside lower center")
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
     print(file)

@@ -11,7 +11,7 @@ import attrs
 
 from . import bodies
 from .figures import Spread, ratio
-from .results import Case, Measure, Run
+from .results import Case, Measure, Run, Series
 from .subjects import (
     AIOSMTPD,
     ASYNCIO,
@@ -26,7 +26,7 @@ from .subjects import (
     UVLOOP,
 )
 
-__all__ = ["TARGETS", "Target", "reached"]
+__all__ = ["TARGETS", "Target", "reached", "reached_on_cpu"]
 
 
 @attrs.frozen
@@ -96,6 +96,25 @@ TARGETS: Final = (
 
 def reached(target: Target, run: Run) -> Spread | None:
     """How many times better the subject is; None where it was not measured."""
+    if (found := _compared(target, run)) is None:
+        return None
+    measure, one, other = found
+    if measure.more:
+        return ratio(one.values, other.values)
+    return ratio(other.values, one.values)
+
+
+def reached_on_cpu(target: Target, run: Run) -> Spread | None:
+    """The same by the time on the processor for a unit of work, where another sets the pace.
+
+    That of small messages, and of clients: what feeds a server, or answers a client, takes as long.
+    """
+    found = _compared(target, run) if target.measure in ("servers", "bodies", "clients") else None
+    return ratio(found[2].cpu, found[1].cpu) if found else None
+
+
+def _compared(target: Target, run: Run) -> tuple[Measure, Series, Series] | None:
+    """The measure, and the two series that are compared."""
     measure = run.measure(target.measure)
     case = _case(measure, target.case) if measure else None
     if measure is None or case is None or (one := case.of(target.subject)) is None:
@@ -105,11 +124,7 @@ def reached(target: Target, run: Run) -> Spread | None:
     else:
         beside = measure.case(target.base_case)
         other = beside.of(target.subject) if beside else None
-    if other is None:
-        return None
-    if measure.more:
-        return ratio(one.values, other.values)
-    return ratio(other.values, one.values)
+    return None if other is None else (measure, one, other)
 
 
 def _case(measure: Measure, begin: str) -> Case | None:

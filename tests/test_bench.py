@@ -13,7 +13,7 @@ from bench.document import PAGE, filled
 from bench.figures import Line, Sample, Spread, fit, growth, ratio, spread
 from bench.results import Case, Curve, Measure, Run, Series, costs, rates, read, write
 from bench.rounds import Failed, Settings, calibrated, compare
-from bench.targets import TARGETS, Target, reached
+from bench.targets import TARGETS, Target, reached, reached_on_cpu
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,7 +138,7 @@ def test_a_table() -> None:
     text = tables.table(SERVERS)
     assert "| ours | 6,600 (6,000-12,000) |" in text
     assert "| ours | 6.00 (6.00-6.60) |" in text
-    assert "| ours | 100 |" in text
+    assert "| ours | 100 (66%) |" in text
     assert "absent |" not in text
     assert "- absent: not there" in text
 
@@ -154,6 +154,8 @@ def test_targets() -> None:
     """More is better, or less; of two subjects, or of one in two cases."""
     assert reached(Target("t", "servers", "many", "ours", "theirs", 6), RUN) == Spread(6, 6, 6.6)
     assert reached(Target("t", "servers", "many", "ours", "absent", 6), RUN) is None
+    assert reached_on_cpu(Target("t", "servers", "many", "ours", "ours", 1), RUN) == Spread(1, 1, 1)
+    assert reached_on_cpu(Target("t", "servers", "many", "ours", "theirs", 1), RUN) is None
     assert reached(Target("t", "nothing", "many", "ours", "theirs", 6), RUN) is None
     itself = reached(Target("t", "size", "-1", "ours", "", 1, "1000"), RUN)
     assert itself is not None
