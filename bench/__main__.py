@@ -22,6 +22,7 @@ from .processes import LOAD, SUBJECT, pin
 from .results import Measure, Run, read, write
 from .rounds import Failed, Settings
 from .tables import page
+from .targets import broken
 
 _DESCRIPTION: Final = """\
 Measure this library beside its peers: servers, clients, and what needs no socket. Everything is
@@ -43,6 +44,11 @@ groups of measures, for --only:
 
 It writes results.json, results.md and an SVG for each table into --out, and prints results.md.
 A full run takes about an hour, and wants a machine that does nothing else.
+
+exit status:
+  0  it was measured, perhaps without peers that are missing
+  1  something of this library did not work; standard error has it
+  2  it was asked for what there is not
 
 examples:
   python -m bench --quick                          does it work?  (20 seconds)
@@ -106,7 +112,7 @@ def _measure(options: argparse.Namespace, chosen: Sequence[str]) -> int:
             measures += GROUPS[name](environment, settings)
         except (Failed, OSError) as error:
             settings.say(f"{name}: {error}")
-            run.missing[name] = str(error)
+            run.missing[f"{name}, all of it"] = str(error)
         run = attrs.evolve(run, measures=tuple(measures))
         write(run, options.out / "results.json")  # what is there already is not lost
     text = page(run)
@@ -115,7 +121,10 @@ def _measure(options: argparse.Namespace, chosen: Sequence[str]) -> int:
         _plot(environment, options.out)
     print(text)
     settings.say(f"written to {options.out}")
-    return 0
+    faults = broken(run)
+    for fault in faults:
+        settings.say(f"did not work: {fault}")
+    return 1 if faults else 0
 
 
 def _settings(settings: Settings, chosen: Sequence[str]) -> dict[str, Any]:

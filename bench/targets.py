@@ -15,10 +15,12 @@ from .results import Case, Measure, Run, Series
 from .subjects import (
     AIOSMTPD,
     ASYNCIO,
+    CONVERSATION,
     DOTS,
     PRIMITIVES,
     RECEIVER,
     RECEIVER_LENIENT,
+    SENDER,
     SINK,
     SOCKETS,
     SOURCE,
@@ -26,7 +28,7 @@ from .subjects import (
     UVLOOP,
 )
 
-__all__ = ["TARGETS", "Target", "reached", "reached_on_cpu"]
+__all__ = ["TARGETS", "Target", "broken", "reached", "reached_on_cpu"]
 
 
 @attrs.frozen
@@ -52,6 +54,7 @@ _MANY: Final = "many a connection"
 _ONE: Final = "one a connection"
 _TEN: Final = "10 connections"
 _OURS: Final = (ASYNCIO, UVLOOP, TRIO, SOCKETS)
+_EXPECTED: Final = ("is missing", "connections")
 _COMMAND: Final = "a transaction's"
 
 TARGETS: Final = (
@@ -111,6 +114,20 @@ def reached_on_cpu(target: Target, run: Run) -> Spread | None:
     """
     found = _compared(target, run) if target.measure in ("servers", "bodies", "clients") else None
     return ratio(found[2].cpu, found[1].cpu) if found else None
+
+
+def broken(run: Run) -> list[str]:
+    """What of this library has no values where it should: a fault, of it or of the benchmarks."""
+    ours = {*_OURS, RECEIVER, RECEIVER_LENIENT, CONVERSATION, SENDER, DOTS}
+    faults = [
+        f"{measure.name}, {case.name}, {series.subject}: {series.note}"
+        for measure in run.measures
+        for case in measure.cases
+        if case.name != bodies.LONE_CRS  # which may not be sent
+        for series in case.series
+        if series.subject in ours and not series.values and not series.note.endswith(_EXPECTED)
+    ]
+    return faults + [f"{what}: {why}" for what, why in run.missing.items() if "all of it" in what]
 
 
 def _compared(target: Target, run: Run) -> tuple[Measure, Series, Series] | None:

@@ -13,7 +13,7 @@ from bench.document import PAGE, filled
 from bench.figures import Line, Sample, Spread, fit, growth, ratio, spread
 from bench.results import Case, Curve, Measure, Run, Series, costs, rates, read, write
 from bench.rounds import Failed, Settings, calibrated, compare
-from bench.targets import TARGETS, Target, reached, reached_on_cpu
+from bench.targets import TARGETS, Target, broken, reached, reached_on_cpu
 
 ROOT = Path(__file__).parent.parent
 
@@ -163,6 +163,19 @@ def test_targets() -> None:
     assert len({(t.measure, t.case, t.subject, t.base, t.base_case) for t in TARGETS}) == len(
         TARGETS
     )
+
+
+def test_what_is_broken() -> None:
+    """This library has values everywhere; a peer, or what a program needs, may be missing."""
+
+    def run(note: str) -> Run:
+        case = Case("76", (Series("Receiver", note=note), Series("theirs", note="why")))
+        return attrs.evolve(RUN, measures=(Measure("decoding", "D", "MB/s", (case,)),))
+
+    assert broken(RUN) == []
+    assert broken(run("uvloop is missing")) == []
+    assert broken(run("it broke")) == ["decoding, 76, Receiver: it broke"]
+    assert broken(attrs.evolve(RUN, missing={"idle, all of it": "no"})) == ["idle, all of it: no"]
 
 
 def test_the_page_is_filled() -> None:
