@@ -12,13 +12,13 @@ import selectors
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from statistics import median
 from typing import Final
 
 from .rounds import Failed
 
-__all__ = ["SIZE", "Connection", "hold", "messages", "smtp_source"]
+__all__ = ["SIZE", "Connection", "Crowd", "hold", "messages", "smtp_source"]
 
 HOST: Final = "127.0.0.1"
 SIZE: Final = 1024
@@ -29,6 +29,7 @@ _HELLO: Final = b"HELO load.example\r\n"
 _MAIL: Final = b"MAIL FROM:<from@load.example>\r\n"
 _RCPT: Final = b"RCPT TO:<to@bench.example>\r\n"
 _MESSAGE: Final = _LINE * (SIZE // len(_LINE)) + b".\r\n"
+_ONE: Final = (_MAIL, _RCPT, b"DATA\r\n", _MESSAGE)
 _BATCH: Final = 250  # connections that may wait to be accepted
 
 
@@ -118,19 +119,19 @@ def expect(reply: bytes, code: bytes) -> None:
 
 
 @contextlib.contextmanager
-def hold(port: int, count: int) -> Iterator[None]:
+def hold(port: int, count: int) -> Iterator[list[socket.socket]]:
     """So many connections that have said HELO, and say nothing more. Raises Failed, OSError."""
     with contextlib.ExitStack() as stack:
-        left = count
-        while left:
-            batch = [_connect(port, stack) for _ in range(min(_BATCH, left))]
+        held: list[socket.socket] = []
+        while len(held) < count:
+            batch = [_connect(port, stack) for _ in range(min(_BATCH, count - len(held)))]
             for sock in batch:
                 _line(sock)
                 sock.sendall(_HELLO)
             for sock in batch:
                 _line(sock)
-            left -= len(batch)
-        yield
+            held += batch
+        yield held
 
 
 def _connect(port: int, stack: contextlib.ExitStack) -> socket.socket:
@@ -149,11 +150,10 @@ def _line(sock: socket.socket) -> None:
 class _Session:
     """One connection of `messages`: what it says next, when the reply has come."""
 
-    def __init__(self, port: int, count: int) -> None:
-        self.sock = socket.create_connection((HOST, port), TIME)
+    def __init__(self, sock: socket.socket, script: Iterable[bytes]) -> None:
+        self.sock = sock
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        one = (_MAIL, _RCPT, b"DATA\r\n", _MESSAGE)
-        self._script = iter((_HELLO, *(one * count), b"QUIT\r\n"))
+        self._script = iter(script)
         self._reply = b""
 
     def go_on(self) -> bool:
@@ -181,23 +181,57 @@ def messages(port: int, count: int, sessions: int, *, each: bool) -> None:
     share = [count // sessions + (i < count % sessions) for i in range(sessions)]
     waiting = [1] * count if each else [n for n in share if n]
     waiting.reverse()
-    deadline = time.monotonic() + TIME
     with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
 
         def begin() -> None:
-            session = _Session(port, waiting.pop())
-            stack.enter_context(session.sock)
-            selector.register(session.sock, selectors.EVENT_READ, session)
+            sock = stack.enter_context(socket.create_connection((HOST, port), TIME))
+            session = _Session(sock, (_HELLO, *(_ONE * waiting.pop()), b"QUIT\r\n"))
+            selector.register(sock, selectors.EVENT_READ, session)
+
+        def over(session: _Session) -> None:
+            session.sock.close()
+            if waiting:
+                begin()
 
         while waiting and len(selector.get_map()) < sessions:
             begin()
-        while selector.get_map():
-            ready = selector.select(5)
-            if not ready or time.monotonic() > deadline:
-                raise Failed(f"not done in {TIME:g} seconds, or no answer in 5")
-            for key, _ in ready:
-                if not key.data.go_on():
-                    selector.unregister(key.fileobj)
-                    key.data.sock.close()
-                    if waiting:
-                        begin()
+        _talk(selector, over)
+
+
+def _talk(selector: selectors.BaseSelector, over: Callable[[_Session], object]) -> None:
+    """Let all the sessions of a selector talk to their end. Raises Failed."""
+    deadline = time.monotonic() + TIME
+    while selector.get_map():
+        ready = selector.select(5)
+        if not ready or time.monotonic() > deadline:
+            raise Failed(f"not done in {TIME:g} seconds, or no answer in 5")
+        for key, _ in ready:
+            if not key.data.go_on():
+                selector.unregister(key.fileobj)
+                over(key.data)
+
+
+class Crowd:
+    """So many connections that stay open, over which messages go at the same time."""
+
+    def __init__(self, port: int, count: int) -> None:
+        self._stack = contextlib.ExitStack()
+        try:
+            self._socks = self._stack.enter_context(hold(port, count))
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def close(self) -> None:
+        """Close them."""
+        self._stack.close()
+
+    def messages(self, each: int) -> int:
+        """So many messages over each; gives how many they were. Raises Failed, OSError."""
+        with selectors.DefaultSelector() as selector:
+            for sock in self._socks:
+                first, *rest = _ONE * each
+                selector.register(sock, selectors.EVENT_READ, _Session(sock, rest))
+                sock.sendall(first)
+            _talk(selector, lambda _: None)
+        return each * len(self._socks)

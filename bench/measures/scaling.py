@@ -7,23 +7,26 @@ it is a line at all: an exponent of 1 is linear, of 0 constant, of 2 quadratic.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Final
 
 import attrs
 
 from .. import bodies
 from ..environment import Environment
 from ..figures import Sample
-from ..load import Connection
+from ..load import Connection, Crowd
 from ..results import Case, Curve, Measure, Series, costs
 from ..rounds import Failed, Job, Settings, compare
 from ..subjects import AIOSMTPD, ASYNCIO, SINK, SOCKETS, TRIO, Server, serving
-from .common import fed, feeder, missing
+from .common import fed, missing
 
 __all__ = ["measure"]
 
 _WHO = (ASYNCIO, TRIO, SOCKETS, AIOSMTPD, SINK)
+
+NOBODY: Final[Mapping[str, str]] = {}
 
 Feed = Callable[[Server, int, int], float]
 """Gives a server so many units of work, at a place of the axis; gives how many they were."""
@@ -33,7 +36,6 @@ def measure(environment: Environment, settings: Settings) -> list[Measure]:
     """Four curves."""
     quick = settings.quick
     settings = attrs.evolve(settings, seconds=settings.seconds / 3)
-    send = feeder(environment)
 
     def sized(server: Server, octets: int, count: int) -> float:
         wire = bodies.wire(bodies.ORDINARY, octets)
@@ -51,10 +53,6 @@ def measure(environment: Environment, settings: Settings) -> list[Measure]:
     def pipelined(server: Server, depth: int, count: int) -> float:
         with Connection(server.port) as connection:
             connection.noops(count * depth, depth)
-        return count * depth
-
-    def crowded(server: Server, connections: int, count: int) -> float:
-        send(server.port, count, connections, each=False)
         return count
 
     def places(quick_ones: list[int], all_of_them: list[int]) -> list[int]:
@@ -68,17 +66,48 @@ def measure(environment: Environment, settings: Settings) -> list[Measure]:
             cases = []
             for x in xs:
                 jobs = {s.name: _cpu(fed(s, partial(feed, s, x))) for s in servers.values()}
-                least = x if feed is crowded else 1
-                outcomes = compare(jobs, settings, f"{name}, {x}", least=least, most=200_000)
-                found = [
-                    Series(n, note=o.failure) if o.failure else costs(n, o.samples)
-                    for n, o in outcomes.items()
-                ]
-                cases.append(Case(str(x), (*found, *missing(without)), x))
+                cases.append(case_of(name, x, jobs))
             return Measure(
                 name, title, f"us a {unit}", tuple(cases), ASYNCIO, more=False,
                 curve=Curve(axis, reason),
             )  # fmt: skip
+
+        def crowded(xs: list[int]) -> Measure:
+            cases = []
+            for x in xs:
+                crowds, jobs, failed = {}, {}, {}
+                for name, server in servers.items():
+                    try:
+                        crowds[name] = crowd = Crowd(server.port, x)
+                    except (Failed, OSError) as error:
+                        failed[name] = str(error)
+                    else:
+                        jobs[name] = _cpu(fed(server, crowd.messages))
+                try:
+                    cases.append(case_of("connections", x, jobs, failed))
+                finally:
+                    for crowd in crowds.values():
+                        crowd.close()
+            return Measure(
+                "connections", "Scaling: a message, by the connections at once", "us a message",
+                tuple(cases), ASYNCIO, more=False,
+                curve=Curve(
+                    "connections",
+                    "Connections share nothing, so a message costs the same beside others; an "
+                    "event loop that finds several ready at a time asks less often. With a thread "
+                    "for each connection there is a switch for each read.",
+                ),
+            )  # fmt: skip
+
+        def case_of(
+            name: str, x: int, jobs: Mapping[str, Job], failed: Mapping[str, str] = NOBODY
+        ) -> Case:
+            outcomes = compare(jobs, settings, f"{name}, {x}", most=200_000)
+            found = [
+                Series(n, note=o.failure) if o.failure else costs(n, o.samples)
+                for n, o in outcomes.items()
+            ]
+            return Case(str(x), (*found, *missing({**without, **failed})), x)
 
         return [
             curve(
@@ -94,18 +123,13 @@ def measure(environment: Environment, settings: Settings) -> list[Measure]:
                 addressed, "message",
             ),
             curve(
-                "depth", "Scaling: a command, by how many are sent at a time", "commands at a time",
-                "What a read and a write cost is shared by the commands in them; the rest is the "
-                "command's own, however many wait behind it.",
+                "depth", "Scaling: NOOPs in one write, by how many they are", "commands at a time",
+                "A read and a write are paid once for all of them; the rest is the command's own, "
+                "however many wait behind it.",
                 places([1, 10, 100], [1, 3, 10, 30, 100, 300, 1000]),
-                pipelined, "command",
+                pipelined, "batch",
             ),
-            curve(
-                "connections", "Scaling: a message, by the connections at once", "connections",
-                "Connections share nothing; the event loop finds more that are ready at a time.",
-                places([1, 10], [1, 3, 10, 30, 100, 300, 1000]),
-                crowded, "message",
-            ),
+            crowded(places([1, 10], [1, 3, 10, 30, 100, 300, 1000])),
         ]  # fmt: skip
 
 
