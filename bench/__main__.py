@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import attrs
 
 from . import machine
 from .document import PAGE, filled
-from .environment import PLOTTER, ROOT, Environment, prepare
+from .environment import FOLDER, PLOTTER, ROOT, Environment, prepare
 from .measures import GROUPS
 from .processes import LOAD, SUBJECT, pin
 from .results import Measure, Run, read, write
@@ -51,7 +52,7 @@ exit status:
   2  it was asked for what there is not
 
 examples:
-  python -m bench --quick                          does it work?  (20 seconds)
+  python -m bench --quick                          does it work?  (15 seconds)
   python -m bench --only servers --only clients    some of it
   python -m bench --write-docs .bench/results/results.json
 """
@@ -72,12 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--rounds", metavar="N", type=int, help="rounds of each case (default: 5; quick: 1)")
     add("--seconds", metavar="S", type=float,
         help="of each sample, about (default: 1; quick: 0.02)")  # fmt: skip
-    add("--out", metavar="DIR", type=Path, default=ROOT / ".bench" / "results",
-        help="where to write (default: .bench/results)")  # fmt: skip
+    add("--out", metavar="DIR", type=Path,
+        help="where to write (default: .bench/results; quick: .bench/quick)")  # fmt: skip
     add("--offline", action="store_true", help="fetch nothing; take what is there")
     add("--write-docs", metavar="FILE", type=Path,
         help="measure nothing: put the results in FILE into docs/performance.md")  # fmt: skip
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends what it began
+    options.out = options.out or FOLDER / ("quick" if options.quick else "results")
     if options.write_docs is not None:
         return _write_docs(options.write_docs)
     chosen = [

@@ -21,7 +21,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["ROOT", "Environment", "prepare"]
+__all__ = ["FOLDER", "JAVASCRIPT", "PLOTTER", "ROOT", "Environment", "prepare"]
 
 ROOT: Final = Path(__file__).parent.parent
 FOLDER: Final = ROOT / ".bench"
