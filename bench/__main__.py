@@ -44,7 +44,7 @@ groups of measures, for --only:
   scaling   cost against size, recipients, commands at a time, connections; with slopes
 
 It writes results.json, results.md and an SVG for each table into --out, and prints results.md.
-A full run takes about an hour, and wants a machine that does nothing else.
+A full run takes about half an hour, and wants a machine that does nothing else.
 
 exit status:
   0  it was measured, perhaps without peers that are missing

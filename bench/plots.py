@@ -59,7 +59,7 @@ def bars(measure: Measure, file: Path) -> None:
     axes.set_xticks(range(len(measure.cases)), [c.name.replace(", ", ",\n") for c in measure.cases])
     axes.set_yscale("log")
     axes.set_ylabel(f"{measure.unit} ({'more' if measure.more else 'less'} is better)")
-    finish(figure, axes, measure.title, file)
+    finish(figure, axes, measure.title, file, columns=4)
 
 
 def lines(measure: Measure, file: Path) -> None:
@@ -81,14 +81,14 @@ def lines(measure: Measure, file: Path) -> None:
     axes.set_yscale("log")
     axes.set_xlabel(measure.curve.axis)
     axes.set_ylabel(measure.unit)
-    finish(figure, axes, measure.title, file)
+    finish(figure, axes, measure.title, file, columns=2)
 
 
-def finish(figure: Any, axes: Any, title: str, file: Path) -> None:
+def finish(figure: Any, axes: Any, title: str, file: Path, columns: int) -> None:
     """Title, legend, file."""
     axes.set_title(title, fontsize=10)
     axes.grid(axis="y", lw=0.3)
-    figure.legend(fontsize=7, ncols=4, loc="outside lower center")
+    figure.legend(fontsize=7, ncols=columns, loc="outside lower center")
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
     print(file)

@@ -15,7 +15,7 @@ from ..load import Connection, hold
 from ..machine import raise_descriptors
 from ..results import Case, Measure, Series
 from ..rounds import Failed, Settings
-from ..subjects import AIOSMTPD, SINK, SOCKETS, serving
+from ..subjects import AIOSMTPD, SOCKETS, serving
 from .common import missing
 
 __all__ = ["measure"]
@@ -64,7 +64,7 @@ def measure(environment: Environment, settings: Settings) -> list[Measure]:
         Measure(
             "latency", "Idle connections: a NOOP and its reply beside them", "us",
             tuple(Case(name, tuple(found)) for name, found in latency.items()),
-            SINK, more=False,
+            more=False,
             about="The median of many, each after the other.",
         ),
     ]  # fmt: skip
