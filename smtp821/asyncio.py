@@ -453,6 +453,8 @@ class _Wire(asyncio.BufferedProtocol):
         self._wrote = False  # and nothing was read since
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
+        self._clock: asyncio.TimerHandle | None = None
+        self._until = 0.0  # when what is awaited has taken too long
 
     # What the event loop calls.
 
@@ -484,6 +486,7 @@ class _Wire(asyncio.BufferedProtocol):
             # What was said before it broke; TypeError, where a loop has sockets of another kind.
             with contextlib.suppress(OSError, TypeError), sock.dup() as twin:
                 self._unread += twin.recv(READ)
+        self._stop_clock()
         self._ended = self._lost = True
         self._error = error
         _wake(self._reader)
@@ -544,6 +547,7 @@ class _Wire(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close the connection; at once if what was written is not taken."""
+        self._stop_clock()
         if self._stuck:
             self._transport.abort()
         else:
@@ -561,19 +565,34 @@ class _Wire(asyncio.BufferedProtocol):
         return data
 
     async def _within(self, seconds: float, event: asyncio.Future[None]) -> None:
-        """Wait for an event. Raises TimeoutError."""
-        clock = self._loop.call_later(seconds, _expire, event)
-        try:
-            await event
-        finally:
-            clock.cancel()
+        """Wait for an event. Raises TimeoutError.
+
+        One clock serves for many waits: it is set anew only where it would ring too late, and
+        when it rings it looks for how long what is awaited then may still take.
+        """
+        self._until = self._loop.time() + seconds
+        if self._clock is None or self._clock.when() > self._until:
+            self._set_clock()
+        await event
+
+    def _set_clock(self) -> None:
+        self._stop_clock()
+        self._clock = self._loop.call_at(self._until, self._ring)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _ring(self) -> None:
+        self._clock = None
+        event = self._reader or self._writer
+        if event is not None and self._loop.time() < self._until:
+            self._set_clock()
+        elif event is not None and not event.done():
+            event.set_exception(TimeoutError())
 
 
 def _wake(event: asyncio.Future[None] | None) -> None:
     if event is not None and not event.done():
         event.set_result(None)
-
-
-def _expire(event: asyncio.Future[None]) -> None:
-    if not event.done():
-        event.set_exception(TimeoutError())

@@ -365,10 +365,9 @@ class AsyncClient(ABC):
             wire = self._connected()
             if data := exchange.data_to_send():
                 await wire.write(data, seconds)
-            reply = None
-            while reply is None:
+            exchange.receive_data(await wire.read(seconds))
+            while (reply := exchange.reply()) is None:
                 exchange.receive_data(await wire.read(max(0.0, deadline - monotonic())))
-                reply = exchange.reply()
         except TimeoutError:
             self._abandon()
             what = "greeting" if awaiting is Verb.CONNECT else f"reply to {awaiting}"

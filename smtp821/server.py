@@ -71,10 +71,13 @@ async def _talk(
         if service is not None and service.ends(conversation):
             conversation.shutdown()
             continue
+        left = seconds
         if conversation.progress != progress:  # a command has come, not only some octets of one
             progress, deadline = conversation.progress, monotonic() + seconds
+        else:
+            left = max(0.0, deadline - monotonic())
         try:
-            data = await wire.read(max(0.0, deadline - monotonic()))
+            data = await wire.read(left)
         except TimeoutError:
             conversation.shutdown(IDLE)
             continue

@@ -250,6 +250,7 @@ class _Wire:
         self._sock = sock
         self._secured = False  # TLS has shaken hands
         self._woken = False
+        self._timeout = -1.0  # that of the socket; unknown
         with contextlib.suppress(OSError):  # it is no TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -262,12 +263,12 @@ class _Wire:
         """What comes next."""
         sock = self._sock
         if not isinstance(sock, ssl.SSLSocket):
-            sock.settimeout(seconds or _LEAST)
+            self._set_timeout(seconds or _LEAST)
             return sock.recv(READ)
         deadline = time.monotonic() + seconds
         while not self._woken:
             left = deadline - time.monotonic()
-            sock.settimeout(min(_GLANCE, max(left, _LEAST)))
+            self._set_timeout(min(_GLANCE, max(left, _LEAST)))
             try:
                 return sock.recv(READ)
             except TimeoutError:
@@ -277,7 +278,7 @@ class _Wire:
 
     async def heard(self) -> bytes | None:
         """What is there already."""
-        self._sock.setblocking(False)
+        self._set_timeout(0.0)
         try:
             return self._sock.recv(READ)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -285,13 +286,13 @@ class _Wire:
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
-        self._sock.settimeout(seconds)
+        self._set_timeout(seconds)
         self._sock.sendall(data)
 
     async def finish(self) -> None:
         """Shut down the way out; TLS has words of its own for that."""
         if isinstance(self._sock, ssl.SSLSocket):
-            self._sock.setblocking(False)
+            self._set_timeout(0.0)
             with contextlib.suppress(ssl.SSLWantReadError):  # its answer need not be awaited
                 self._sock.unwrap()
         else:
@@ -307,7 +308,7 @@ class _Wire:
 
     def secure(self, tls: ssl.SSLContext, seconds: float, server: str | None = None) -> None:
         """Speak TLS from now on, as a client of this server if one is named. Raises OSError."""
-        self._sock.settimeout(seconds)
+        self._set_timeout(seconds)
         self._sock.getpeername()  # of a socket that is not connected any more ssl loses hold
         self._sock = sock = tls.wrap_socket(
             self._sock,
@@ -326,10 +327,16 @@ class _Wire:
         with contextlib.suppress(OSError):  # the connection may just have ended
             socket.socket.shutdown(self._sock, how)
 
+    def _set_timeout(self, seconds: float) -> None:
+        """Have the socket wait for so long; to tell it anew costs a call of the system."""
+        if seconds != self._timeout:
+            self._sock.settimeout(seconds)
+            self._timeout = seconds
+
     def say_at_once(self, data: bytes) -> None:
         """Write it if that is possible without waiting."""
         with contextlib.suppress(OSError):
-            self._sock.setblocking(False)
+            self._set_timeout(0.0)
             self._sock.send(data)
 
 
