@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import selectors
 import socket
 import ssl
@@ -36,7 +37,8 @@ __all__ = ["Client", "Server", "serve"]
 
 _log = logging.getLogger("smtp821")
 
-_LEAST = 1e-3  # seconds: a socket takes 0 for "do not wait"
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_LONGEST = 1e6  # seconds that a system can wait, or more
 _GLANCE = 0.25  # seconds between two looks at whether to wake up, where TLS hides the socket
 
 
@@ -244,13 +246,18 @@ class _Connection:
 
 
 class _Wire:
-    """A socket as a Wire: its coroutines block, and never suspend themselves."""
+    """A socket as a Wire: its coroutines block, and never suspend themselves.
+
+    The socket itself does not block: to wait for it with `poll`, and only where one has to, takes
+    half the system calls of a socket with a timeout.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._readable = _waiting_for(sock, reading=True)
         self._secured = False  # TLS has shaken hands
         self._woken = False
-        self._timeout = -1.0  # that of the socket; unknown
+        sock.setblocking(False)
         with contextlib.suppress(OSError):  # it is no TCP
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -261,38 +268,33 @@ class _Wire:
 
     async def read(self, seconds: float) -> bytes:
         """What comes next."""
-        sock = self._sock
-        if not isinstance(sock, ssl.SSLSocket):
-            self._set_timeout(seconds or _LEAST)
-            return sock.recv(READ)
-        deadline = time.monotonic() + seconds
-        while not self._woken:
-            left = deadline - time.monotonic()
-            self._set_timeout(min(_GLANCE, max(left, _LEAST)))
-            try:
-                return sock.recv(READ)
-            except TimeoutError:
-                if left <= _GLANCE:
-                    raise
-        return b""
+        if self._secured:
+            return self._read_secured(seconds)
+        if not self._readable(seconds):
+            raise TimeoutError
+        return self._sock.recv(READ)
 
     async def heard(self) -> bytes | None:
         """What is there already."""
-        self._set_timeout(0.0)
         try:
             return self._sock.recv(READ)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except _NOT_NOW:
             return None
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
-        self._set_timeout(seconds)
-        self._sock.sendall(data)
+        if (sent := self._send(data)) == len(data):
+            return
+        rest, deadline = memoryview(data)[sent:], time.monotonic() + seconds
+        writable = _waiting_for(self._sock, reading=False)
+        while rest:
+            if not writable(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError
+            rest = rest[self._send(rest) :]
 
     async def finish(self) -> None:
         """Shut down the way out; TLS has words of its own for that."""
         if isinstance(self._sock, ssl.SSLSocket):
-            self._set_timeout(0.0)
             with contextlib.suppress(ssl.SSLWantReadError):  # its answer need not be awaited
                 self._sock.unwrap()
         else:
@@ -308,7 +310,7 @@ class _Wire:
 
     def secure(self, tls: ssl.SSLContext, seconds: float, server: str | None = None) -> None:
         """Speak TLS from now on, as a client of this server if one is named. Raises OSError."""
-        self._set_timeout(seconds)
+        self._sock.settimeout(seconds)
         self._sock.getpeername()  # of a socket that is not connected any more ssl loses hold
         self._sock = sock = tls.wrap_socket(
             self._sock,
@@ -317,6 +319,7 @@ class _Wire:
             do_handshake_on_connect=False,
         )
         sock.do_handshake()
+        sock.setblocking(False)
         self._secured = True
 
     def shut_down(self, how: int) -> None:
@@ -327,17 +330,39 @@ class _Wire:
         with contextlib.suppress(OSError):  # the connection may just have ended
             socket.socket.shutdown(self._sock, how)
 
-    def _set_timeout(self, seconds: float) -> None:
-        """Have the socket wait for so long; to tell it anew costs a call of the system."""
-        if seconds != self._timeout:
-            self._sock.settimeout(seconds)
-            self._timeout = seconds
-
     def say_at_once(self, data: bytes) -> None:
         """Write it if that is possible without waiting."""
         with contextlib.suppress(OSError):
-            self._set_timeout(0.0)
-            self._sock.send(data)
+            self._send(data)
+
+    def _read_secured(self, seconds: float) -> bytes:
+        deadline = time.monotonic() + seconds
+        while not self._woken:
+            try:
+                return self._sock.recv(READ)
+            except _NOT_NOW:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError from None
+                self._readable(min(left, _GLANCE))
+        return b""
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """Write as much of it as is taken now."""
+        try:
+            return self._sock.send(data)
+        except _NOT_NOW:
+            return 0
+
+
+def _waiting_for(sock: socket.socket, *, reading: bool) -> Callable[[float], object]:
+    """Waits, for so many seconds, until a socket can be read, or written; whether it can."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN if reading else select.POLLOUT)
+        return lambda seconds: poll.poll(min(seconds, _LONGEST) * 1000)
+    to_read, to_write = ([sock], []) if reading else ([], [sock])
+    return lambda seconds: any(select.select(to_read, to_write, [], seconds))
 
 
 class _Session(AsyncClient):
