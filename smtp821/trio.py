@@ -65,8 +65,7 @@ async def serve(
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            on = trio.socket.from_stdlib_socket(listener)
-            server = Server(service, on, timeouts, tls, nursery)
+            server = Server(service, listener, timeouts, tls, nursery)
             try:
                 yield server
             except trio.Cancelled:
@@ -86,7 +85,7 @@ class Server:
     def __init__(
         self,
         service: Service,
-        listener: trio.socket.SocketType,
+        listener: socket.socket,
         timeouts: Timeouts,
         tls: ssl.SSLContext | None,
         nursery: trio.Nursery,
@@ -119,7 +118,7 @@ class Server:
             self.service.grace_is_over = True
             await self._end(LINGER)
         finally:
-            self._listener.close()
+            _close(self._listener)
             for connection in self._connections:
                 connection.abort()
             self._stopped.set()
@@ -136,16 +135,17 @@ class Server:
         """Take connections until the listener is closed."""
         while True:
             try:
-                sock, address = await self._listener.accept()
+                await trio.lowlevel.wait_readable(self._listener)
+                sock, address = self._listener.accept()
             except trio.ClosedResourceError:
                 return
-            except ConnectionError:
+            except (BlockingIOError, ConnectionError):
                 continue
             except OSError as error:  # out of descriptors: wait for some to be closed
                 _log.error("cannot take a connection: %s", error)
                 await trio.sleep(0.1)
                 continue
-            connection = _Connection(self, trio.SocketStream(sock), *address[:2])
+            connection = _Connection(self, sock, *address[:2])
             if refusal := self.service.enter(connection.host):
                 self._nursery.start_soon(connection.turn_away, refusal)
             else:
@@ -164,13 +164,13 @@ class Server:
 
 
 class _Connection:
-    """One connection of a server: a stream, and the task that holds a conversation over it."""
+    """One connection of a server: a socket, and the task that holds a conversation over it."""
 
-    def __init__(self, server: Server, stream: trio.SocketStream, host: str, port: int) -> None:
+    def __init__(self, server: Server, sock: socket.socket, host: str, port: int) -> None:
         self.host = host
         self._peer = f"{host}:{port}"
         self._server = server
-        self._wire = _Wire(stream)
+        self._wire = _Wire(sock)
         self._conversation: Conversation | None = None
         self._scope = trio.CancelScope()
 
@@ -222,7 +222,8 @@ class Client(AsyncClient):
     async def _connect(self, host: str, port: int, tls: ssl.SSLContext | None) -> Wire:
         seconds = self.timeouts.opening
         with _within(seconds):
-            wire = _Wire(await trio.open_tcp_stream(host, port))
+            stream = await trio.open_tcp_stream(host, port)
+        wire = _Wire(socket.socket(fileno=stream.socket.detach()))
         if tls is not None:
             try:
                 await wire.secure(tls, seconds, host)
@@ -236,13 +237,21 @@ class Client(AsyncClient):
 
 
 class _Wire:
-    """A stream as a Wire."""
+    """A socket as a Wire, with a stream of trio over it only where that speaks TLS.
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._socket = stream.socket
-        self._stream: trio.SocketStream | trio.SSLStream[_Below] = stream
+    A read waits for its turn, once; a write is not waited for unless it has to be, or is one of
+    many: that halves the passes through the scheduler that a command takes.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):  # it is no TCP
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = sock
+        self._stream: trio.SSLStream[_Below] | None = None
         self._reading = trio.CancelScope()
         self._woken = False
+        self._wrote = False  # and nothing was read since
 
     @property
     def address(self) -> str:
@@ -251,9 +260,16 @@ class _Wire:
 
     async def read(self, seconds: float) -> bytes:
         """What comes next."""
+        self._wrote = False
         if not self._woken:
-            with _errors(), trio.move_on_after(seconds) as self._reading:
-                return bytes(await self._stream.receive_some(READ))
+            with trio.move_on_after(seconds) as self._reading:
+                if self._stream is not None:
+                    with _errors():
+                        return bytes(await self._stream.receive_some(READ))
+                while True:
+                    await trio.lowlevel.wait_readable(self._socket)
+                    with contextlib.suppress(BlockingIOError):  # it was not so after all
+                        return self._socket.recv(READ)
             if not self._woken:
                 raise TimeoutError
         return b""
@@ -261,32 +277,41 @@ class _Wire:
     async def heard(self) -> bytes | None:
         """What is there already."""
         stream = self._stream
-        if not isinstance(stream, trio.SocketStream):
+        if stream is not None:
             with _errors(), stream.transport_stream.not_waiting():
                 return bytes(await stream.receive_some(READ))
-        elif self._socket.is_readable():
-            with _errors():
-                return bytes(await stream.receive_some(READ))
+        else:
+            with contextlib.suppress(BlockingIOError):
+                return self._socket.recv(READ)
         return None
 
     async def write(self, data: bytes, seconds: float) -> None:
         """Write all of it."""
-        with _errors(), _within(seconds):
-            await self._stream.send_all(data)
+        if self._stream is not None:
+            with _errors(), _within(seconds):
+                await self._stream.send_all(data)
+            return
+        if self._wrote:  # in the middle of a message: let others run, whatever its source is
+            await trio.lowlevel.checkpoint()
+        self._wrote = True
+        if (sent := self._send(data)) < len(data):
+            rest = memoryview(data)[sent:]
+            with _within(seconds):
+                while rest:
+                    await trio.lowlevel.wait_writable(self._socket)
+                    rest = rest[self._send(rest) :]
 
     async def finish(self) -> None:
         """Shut down the way out; TLS has words of its own for that."""
-        stream = self._stream
-        if isinstance(stream, trio.SocketStream):
-            with _errors():
-                await stream.send_eof()
-        else:
-            with _errors(), _within(LINGER), stream.transport_stream.not_waiting():
-                await stream.unwrap()  # its answer need not be awaited
+        if self._stream is None:
+            self._socket.shutdown(socket.SHUT_WR)
+            return
+        with _errors(), _within(LINGER), self._stream.transport_stream.not_waiting():
+            await self._stream.unwrap()  # its answer need not be awaited
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        _close(self._socket)
 
     def shield(self) -> contextlib.AbstractContextManager[object]:
         """A cancellation ends every await, but in here, for as long as that may take."""
@@ -294,9 +319,9 @@ class _Wire:
 
     async def secure(self, tls: ssl.SSLContext, seconds: float, server: str | None = None) -> None:
         """Speak TLS from now on, as a client of this server if one is named. Raises OSError."""
-        assert isinstance(self._stream, trio.SocketStream)
+        below = trio.SocketStream(trio.socket.from_stdlib_socket(self._socket))
         self._stream = stream = trio.SSLStream(
-            _Below(self._stream),
+            _Below(below),
             tls,
             server_hostname=server,
             server_side=server is None,
@@ -309,6 +334,13 @@ class _Wire:
         """Let who reads, now or later, get the end of file."""
         self._woken = True
         self._reading.cancel()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """Write as much of it as is taken now."""
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
 
 
 class _Below(trio.abc.Stream):
@@ -348,6 +380,13 @@ class _Below(trio.abc.Stream):
     async def aclose(self) -> None:
         """Close it."""
         await self._stream.aclose()
+
+
+def _close(sock: socket.socket) -> None:
+    """Close a socket, and wake up who waits for it."""
+    if sock.fileno() >= 0:
+        trio.lowlevel.notify_closing(sock)
+        sock.close()
 
 
 @contextlib.contextmanager

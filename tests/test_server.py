@@ -49,7 +49,6 @@ from .adapters import (
     Adapter,
     Client,
     Gate,
-    LoopServer,
     Server,
     after,
     linger,
@@ -1044,7 +1043,6 @@ def test_a_domain_that_is_none() -> None:
         serve(Catcher, port=0, domain="no domain")
 
 
-@only("sockets")  # event loops have an accept of their own
 def test_no_descriptors_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -1060,28 +1058,6 @@ def test_no_descriptors_left(
         monkeypatch.setattr(socket.socket, "accept", accept)
         with caught.connect() as wire:
             greeted(wire)
-    assert "cannot take a connection: [Errno" in caplog.text
-
-
-@only("trio")
-def test_no_descriptors_left_for_trio(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The same, where the call is trio's own; asyncio does this by itself."""
-    with Catching() as caught:
-        assert isinstance(caught.server, LoopServer)
-        kind = type(caught.server.server._listener)
-        real, failures = kind.accept, iter([errno.EMFILE, errno.ECONNABORTED])
-
-        async def accept(listener: Any) -> Any:
-            if number := next(failures, None):
-                raise OSError(number, os.strerror(number))
-            return await real(listener)
-
-        monkeypatch.setattr(kind, "accept", accept)
-        for _ in range(2):  # the first one is taken by the call that waits already
-            with caught.connect() as wire:
-                greeted(wire)
     assert "cannot take a connection: [Errno" in caplog.text
 
 
