@@ -138,3 +138,11 @@ def test_the_public_namespace_loads_no_adapter() -> None:
     assert not loaded & foreign
     rooms = {room(module) for module in loaded if inside(module, PACKAGE)}
     assert rooms <= LAYERS[0] | LAYERS[1] | LAYERS[2]
+
+
+def test_the_public_namespace_loads_little() -> None:
+    """Beside attrs, importing it loads the modules of the package that it needs, and no others."""
+    more = loaded_by(PACKAGE) - loaded_by("attrs")
+    assert {module for module in more if not inside(module, PACKAGE)} == set()
+    above = {"delivery", "handler", "protocol", "timeouts"}
+    assert {room(module) for module in more} == {"", *above}
