@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -311,13 +312,7 @@ class _Wire:
     def secure(self, tls: ssl.SSLContext, seconds: float, server: str | None = None) -> None:
         """Speak TLS from now on, as a client of this server if one is named. Raises OSError."""
         self._sock.settimeout(seconds)
-        self._sock.getpeername()  # of a socket that is not connected any more ssl loses hold
-        self._sock = sock = tls.wrap_socket(
-            self._sock,
-            server_side=server is None,
-            server_hostname=server,
-            do_handshake_on_connect=False,
-        )
+        self._sock = sock = _wrapped(self._sock, tls, server)
         sock.do_handshake()
         sock.setblocking(False)
         self._secured = True
@@ -353,6 +348,25 @@ class _Wire:
             return self._sock.send(data)
         except _NOT_NOW:
             return 0
+
+
+def _wrapped(sock: socket.socket, tls: ssl.SSLContext, server: str | None) -> ssl.SSLSocket:
+    """A socket with TLS, before the handshake. Raises OSError, with the socket closed then."""
+    try:
+        return tls.wrap_socket(
+            sock,
+            server_side=server is None,
+            server_hostname=server,
+            do_handshake_on_connect=False,
+        )
+    except OSError as error:
+        # Where the peer is gone by now, ssl forgets the socket that it has taken over already.
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            forgotten = frame.f_locals.get("self")
+            if isinstance(forgotten, ssl.SSLSocket):
+                forgotten.close()
+        sock.close()
+        raise
 
 
 def _waiting_for(sock: socket.socket, *, reading: bool) -> Callable[[float], object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+import smtp821.sockets
 from smtp821 import Closed, Envelope, MailData, Noop, Path, RemoteProtocolError, Reply, Verb
 from smtp821.delivery import Delivery, SessionLost, Status
 from smtp821.timeouts import Timeouts
@@ -22,6 +24,7 @@ from .adapters import (
     Gate,
     after,
     linger,
+    only,
     running,
     source,
     then,
@@ -501,3 +504,17 @@ def test_stop_in_the_other_role(monkeypatch: pytest.MonkeyPatch) -> None:
         stopper.join(TIMEOUT)
         assert not stopper.is_alive()
         assert caught.handler().endings == [Closed()]
+
+
+@only("sockets")  # where ssl takes a socket over, and may forget it
+def test_a_peer_that_is_gone_before_tls_begins() -> None:
+    """It is an OSError, and no socket stays open (a ResourceWarning is an error here)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = Wire(socket.create_connection(listener.getsockname(), TIMEOUT))
+        sock = listener.accept()[0]
+    peer.reset()
+    assert select.select([sock], [], [], TIMEOUT)[0]
+    wire = smtp821.sockets._Wire(sock)
+    with pytest.raises(ConnectionResetError):
+        wire.secure(SERVER, TIMEOUT)
+    assert sock.fileno() == -1
