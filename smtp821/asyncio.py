@@ -25,7 +25,7 @@ from .protocol.dialect import RFC821_LENIENT, Dialect
 from .protocol.errors import SMTPError
 from .protocol.events import Closed, Pause, Turned
 from .server import IDLE
-from .service import Service
+from .service import GRACE, Service
 from .timeouts import Timeouts
 from .wire import LINGER, READ, Wire
 
@@ -68,7 +68,7 @@ async def serve(
     listener = listener or listen(host, port)
     listener.setblocking(False)
     server = Server(service, listener, timeouts, tls)
-    grace = 30.0
+    grace = GRACE
     try:
         yield server
     except asyncio.CancelledError:
@@ -105,7 +105,7 @@ class Server:
         """Wait until the server has stopped."""
         await self._stopped.wait()
 
-    async def stop(self, grace: float = 30.0) -> None:
+    async def stop(self, grace: float = GRACE) -> None:
         """Begin nothing new, let the mail in hand finish, say 421 to the rest (4.2.1); then close.
 
         grace: seconds that transactions in progress have before they are told 421 too. Who

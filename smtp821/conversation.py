@@ -23,6 +23,8 @@ __all__ = ["Conversation"]
 
 _log = logging.getLogger("smtp821")
 
+_DATA = State.DATA  # a member of an enum costs a call to look up on Python 3.11
+
 
 class Conversation:
     """One session of a server.
@@ -55,7 +57,7 @@ class Conversation:
         """Take what came from the peer; b"" is the end of file."""
         if self.transcript is not None:
             self.transcript.sender(data)
-        if self.receiver.state is State.DATA:
+        if self.receiver.state is _DATA:
             self.progress += 1
         self.receiver.receive_data(data)
 

@@ -1,8 +1,7 @@
-"""What every Client does between its writes and its reads, once.
+"""What a client does between its writes and its reads.
 
-An Exchange is a Sender that is asked for one reply at a time. An adapter hands it what is to be
-sent, writes `data_to_send`, and passes on what it reads until `reply` has the answer; whatever is
-not I/O is here.
+An Exchange is a Sender that is asked for one reply at a time. `client` hands it what is to be sent,
+writes `data_to_send`, and passes on what it reads until `reply` has the answer.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Final
 
 from .conversation import Conversation
 from .handler import Handler
@@ -18,7 +19,10 @@ from .protocol.receiver import Receiver
 from .protocol.replies import Code, Reply
 from .transcript import Transcript
 
-__all__ = ["Service"]
+__all__ = ["GRACE", "Service"]
+
+GRACE: Final = 30.0
+"""Seconds that mail in hand has when a server stops, if nothing else is said."""
 
 _log = logging.getLogger("smtp821")
 

@@ -30,7 +30,7 @@ from .protocol.errors import SMTPError
 from .protocol.paths import Path
 from .protocol.replies import Reply
 from .server import converse
-from .service import Service
+from .service import GRACE, Service
 from .timeouts import Timeouts
 from .wire import LINGER, READ, Wire, run
 
@@ -111,7 +111,7 @@ class Server:
         """Wait until the server has stopped."""
         self._acceptor.join()
 
-    def stop(self, grace: float = 30.0) -> None:
+    def stop(self, grace: float = GRACE) -> None:
         """Begin nothing new, let the mail in hand finish, say 421 to the rest (4.2.1); then close.
 
         grace: seconds that transactions in progress have before they are told 421 too. Who
@@ -271,9 +271,10 @@ class _Wire:
         """What comes next."""
         if self._secured:
             return self._read_secured(seconds)
-        if not self._readable(seconds):
-            raise TimeoutError
-        return self._sock.recv(READ)
+        while self._readable(seconds):
+            with contextlib.suppress(BlockingIOError):  # it was not so after all
+                return self._sock.recv(READ)
+        raise TimeoutError
 
     async def heard(self) -> bytes | None:
         """What is there already."""

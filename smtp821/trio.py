@@ -22,7 +22,7 @@ from .host import listen
 from .protocol.dialect import RFC821_LENIENT, Dialect
 from .protocol.errors import SMTPError
 from .server import converse
-from .service import Service
+from .service import GRACE, Service
 from .timeouts import Timeouts
 from .wire import LINGER, READ, Wire
 
@@ -106,7 +106,7 @@ class Server:
         """Wait until the server has stopped."""
         await self._stopped.wait()
 
-    async def stop(self, grace: float = 30.0) -> None:
+    async def stop(self, grace: float = GRACE) -> None:
         """Begin nothing new, let the mail in hand finish, say 421 to the rest (4.2.1); then close.
 
         grace: seconds that transactions in progress have before they are told 421 too. Who

@@ -11,12 +11,10 @@ from typing import Any, Final, TypeVar
 import pytest
 
 from smtp821 import (
-    Envelope,
     Event,
     LocalProtocolError,
     MailData,
     Noop,
-    Path,
     Reply,
     SessionLost,
     Verb,
@@ -38,6 +36,7 @@ from .adapters import (
     running,
     wait_for_sessions,
 )
+from .dialogue import ANSWERS, ENVELOPE, HELO, JONES, MESSAGE, QUIT, SESSION, SMITH, TEXT, WHOLE
 from .peers import (
     BYE,
     DATA,
@@ -61,19 +60,7 @@ from .peers import (
 
 pytestmark = [pytest.mark.usefixtures("adapter"), only("asyncio", "trio")]
 
-HELO: Final = b"HELO ALPHA.ARPA\r\n"
-QUIT: Final = b"QUIT\r\n"
-MESSAGE: Final = b"Hello\r\n..dot\r\n.\r\n"
-TEXT: Final = b"Hello\r\n.dot\r\n"
-SMITH: Final = "<Smith@ALPHA.ARPA>"
-JONES: Final = "<Jones@BETA.ARPA>"
-ENVELOPE: Final = Envelope(Verb.MAIL, Path(SMITH), (Path(JONES),))
-SESSION: Final = b"".join((HELO, MAIL, RCPT, DATA, MESSAGE, MAIL, RCPT, DATA, MESSAGE, QUIT))
-ANSWERS: Final = b"".join(
-    (GREETING, HELLO, OKAY, OKAY, START, OKAY, OKAY, OKAY, START, OKAY, BYE)
-)  # fmt: skip
 ERROR: Final = b"451 Requested action aborted: local error in processing\r\n"
-WHOLE: Final[tuple[Exchange, ...]] = ((MAIL, OKAY), (RCPT, OKAY), (DATA, START), (MESSAGE, OKAY))
 
 T = TypeVar("T")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
-from typing import Final
 
 import pytest
 
@@ -15,8 +14,6 @@ from .adapters import Loop, LoopServer, only, until, wait_for_sessions
 from .peers import GREETING, Catching, Wire, client_of
 
 pytestmark = [pytest.mark.usefixtures("adapter"), only("asyncio")]
-
-HELO: Final = b"HELO ALPHA.ARPA\r\n"
 
 
 def test_replies_that_are_not_read() -> None:

@@ -60,6 +60,7 @@ from .adapters import (
     until,
     wait_for_sessions,
 )
+from .dialogue import ANSWERS, ENVELOPE, HELO, MESSAGE, QUIT, SESSION, TEXT
 from .peers import (
     BYE,
     DATA,
@@ -78,15 +79,6 @@ from .peers import (
     say,
 )
 
-HELO: Final = b"HELO ALPHA.ARPA\r\n"
-QUIT: Final = b"QUIT\r\n"
-MESSAGE: Final = b"Hello\r\n..dot\r\n.\r\n"
-TEXT: Final = b"Hello\r\n.dot\r\n"
-ENVELOPE: Final = Envelope(Verb.MAIL, Path("<Smith@ALPHA.ARPA>"), (Path("<Jones@BETA.ARPA>"),))
-SESSION: Final = b"".join((HELO, MAIL, RCPT, DATA, MESSAGE, MAIL, RCPT, DATA, MESSAGE, QUIT))
-ANSWERS: Final = b"".join(
-    (GREETING, HELLO, OKAY, OKAY, START, OKAY, OKAY, OKAY, START, OKAY, BYE)
-)  # fmt: skip
 FULL: Final = b"421 BETA.ARPA Too many connections, try again later\r\n"
 IDLE: Final = b"421 BETA.ARPA Idle for too long, closing transmission channel\r\n"
 

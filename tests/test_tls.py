@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 import smtp821.sockets
-from smtp821 import Closed, Envelope, MailData, Noop, Path, RemoteProtocolError, Reply, Verb
+from smtp821 import Closed, MailData, Noop, RemoteProtocolError, Reply
 from smtp821.delivery import Delivery, SessionLost, Status
 from smtp821.timeouts import Timeouts
 
@@ -32,8 +32,8 @@ from .adapters import (
     wait_for_sessions,
     wait_to_hear,
 )
+from .dialogue import ANSWERS, ENVELOPE, HELO, JONES, MESSAGE, SESSION, SMITH, TEXT, WHOLE
 from .peers import (
-    BYE,
     DATA,
     GREETING,
     HELLO,
@@ -56,18 +56,6 @@ pytestmark = pytest.mark.usefixtures("adapter")
 
 SERVER, TRUSTING = tls_contexts()
 DOUBTING: Final = ssl.create_default_context()
-HELO: Final = b"HELO ALPHA.ARPA\r\n"
-QUIT: Final = b"QUIT\r\n"
-MESSAGE: Final = b"Hello\r\n..dot\r\n.\r\n"
-TEXT: Final = b"Hello\r\n.dot\r\n"
-SMITH: Final = "<Smith@ALPHA.ARPA>"
-JONES: Final = "<Jones@BETA.ARPA>"
-ENVELOPE: Final = Envelope(Verb.MAIL, Path(SMITH), (Path(JONES),))
-SESSION: Final = b"".join((HELO, MAIL, RCPT, DATA, MESSAGE, MAIL, RCPT, DATA, MESSAGE, QUIT))
-ANSWERS: Final = b"".join(
-    (GREETING, HELLO, OKAY, OKAY, START, OKAY, OKAY, OKAY, START, OKAY, BYE)
-)  # fmt: skip
-WHOLE: Final[tuple[Exchange, ...]] = ((MAIL, OKAY), (RCPT, OKAY), (DATA, START), (MESSAGE, OKAY))
 
 
 def catching(make: Callable[[str], Catcher] = Catcher, **options: Any) -> Catching:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import partial
-
 from smtp821.asyncio import Client
 
 from ..worker import answer
-from .sending import HOST, MESSAGE, RECIPIENT, SENDER, port, shares
+from .sending import HOST, MESSAGE, RECIPIENT, SENDER, port
+from .tasks import ways
 
 
 async def connection(count: int) -> None:
@@ -20,18 +18,5 @@ async def connection(count: int) -> None:
             assert delivery.recipients[0].reply.code == 250
 
 
-async def together(connections: int, count: int) -> None:
-    """Send over some connections at once."""
-    async with asyncio.TaskGroup() as group:
-        for share in shares(count, connections):
-            group.create_task(connection(share))
-
-
-def run(connections: int, count: int) -> int:
-    """Send."""
-    asyncio.run(together(connections, count))
-    return count
-
-
 if __name__ == "__main__":
-    answer({"1": partial(run, 1), "10": partial(run, 10)})
+    answer(ways(connection))

@@ -24,6 +24,7 @@ from ..local_handler import LocalHandler, Store
 from ..local_host import LocalHost
 from ..maildir import Maildir
 from ..protocol.dialect import RFC821, RFC821_LENIENT
+from ..service import GRACE
 from ..terminal import Terminal
 from ..timeouts import Timeouts
 from .adapters import ADAPTERS, handler_class, serve
@@ -115,7 +116,7 @@ def _add_operation(group: Any) -> None:
         help="threads, or an event loop (default: sockets)")  # fmt: skip
     add("--workers", metavar="N", type=count, default=1,
         help="processes that share the port (default: 1)")  # fmt: skip
-    add("--grace", metavar="SECONDS", type=seconds, default=30.0,
+    add("--grace", metavar="SECONDS", type=seconds, default=GRACE,
         help="for the mail in hand, when told to stop (default: 30)")  # fmt: skip
     add("--tls-certificate", metavar="FILE", type=file,
         help="speak TLS from the first octet on, with this chain (PEM)")  # fmt: skip
