@@ -22,14 +22,16 @@ LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"})
     | {"host", "timeouts", "wire", "server", "client"},
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
-    frozenset({"cli", "__main__"}),
+    frozenset({"cli", "__main__", "testing"}),
 )
 
 # What the rooms without I/O may import: nothing with sockets, clocks, threads, files, logs or
 # randomness.
 _PLAIN: Final = {"__future__", "attrs", "collections.abc", "enum", "functools", "re", "typing"}
+# Names that do nothing of what their modules are for.
+_NAMES: Final = {"io.IncrementalNewlineDecoder"}  # it looks through a text that it is given
 PURE: Final = {
-    "protocol": {*_PLAIN, "smtp821.protocol"},
+    "protocol": {*_PLAIN, *_NAMES, "smtp821.protocol"},
     "mail": {*_PLAIN, "datetime", "smtp821.protocol", "smtp821.mail"},
 }
 EFFECTS: Final = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
@@ -68,7 +70,7 @@ def imports(module: str) -> Iterator[str]:
             source = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
                 whole = f"{source}.{alias.name}"
-                yield whole if whole in MODULES else source
+                yield whole if whole in MODULES or whole in _NAMES else source
 
 
 def level(module: str) -> int:
