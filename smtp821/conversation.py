@@ -57,7 +57,7 @@ class Conversation:
         """Take what came from the peer; b"" is the end of file."""
         if self.transcript is not None:
             self.transcript.sender(data)
-        if self.receiver.state is _DATA:
+        if self.receiver.session.state is _DATA:
             self.progress += 1
         self.receiver.receive_data(data)
 
@@ -85,8 +85,9 @@ class Conversation:
         An Awaitable is a handler's that is to be awaited: let `settle` do that, and call again.
         Turned: give the adapter's Client to `turned`, and once it is closed call `lost`.
         """
+        receiver = self.receiver
         while True:
-            event = self.receiver.next_event()
+            event = receiver.next_event()
             if self._message_failed:
                 event = self._after_failure(event)
             if isinstance(event, Pause):
@@ -131,13 +132,14 @@ class Conversation:
 
     def resume(self, answer: object) -> None:
         """Go on with the answer of the handler, which is to be a Reply or None."""
-        if self.receiver.reply_owed is None:  # it was not asked for one, or the session is over
+        receiver = self.receiver
+        if receiver.owed is None:  # it was not asked for a reply, or the session is over
             return
         try:
             if answer is None:
-                self.receiver.accept()
+                receiver.accept()
             elif isinstance(answer, Reply):
-                self.receiver.reply(answer)
+                receiver.reply(answer)
             else:
                 raise LocalProtocolError(f"a handler answers with a Reply or None, not {answer!r}")
         except LocalProtocolError as error:

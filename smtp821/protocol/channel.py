@@ -19,7 +19,8 @@ class Channel:
 
     def __init__(self, dialect: Dialect, line_limit: int) -> None:
         self._dialect = dialect
-        self._session = Session(dialect)
+        self.session = Session(dialect)
+        """State and envelope; to be read, not to be changed."""
         self._input = LineReader(line_limit)
         self._output: list[bytes] = []
         self._end_of_file = False
@@ -32,12 +33,12 @@ class Channel:
     @property
     def state(self) -> State:
         """Where the session stands."""
-        return self._session.state
+        return self.session.state
 
     @property
     def envelope(self) -> Envelope | None:
         """The envelope of the transaction in progress, or None."""
-        return self._session.envelope
+        return self.session.envelope
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take what came from the peer, in any cut; b"" is the end of file.
@@ -50,7 +51,7 @@ class Channel:
             raise LocalProtocolError('receive_data(b"") was the end of file; nothing follows it')
         if not data:
             self._end_of_file = True
-        elif self._session.state is not _CLOSED:  # nothing that follows QUIT or 421 is read
+        elif self.session.state is not _CLOSED:  # nothing that follows QUIT or 421 is read
             self._input.feed(data)
 
     def data_to_send(self) -> bytes:

@@ -16,7 +16,7 @@ import attrs
 from .errors import LocalProtocolError
 from .grammar import STRICT, Grammar
 from .limits import FLOOR, Limits
-from .paths import Domain, Path, excess, trusted
+from .paths import Domain, Path, excess, maker
 
 __all__ = [
     "COMMANDS",
@@ -259,9 +259,10 @@ class Syntax:
     """
 
     __slots__ = (
-        "_field",
         "_grammar",
-        "_kind",
+        "_is_path",
+        "_make",
+        "_make_value",
         "_match",
         "_singleton",
         "command",
@@ -275,10 +276,13 @@ class Syntax:
         self._grammar = grammar
         self._match: Callable[[str], re.Match[str] | None] = self._first_match
         fields = attrs.fields(command)
-        self._field = fields[0].name if fields else ""
-        self._kind: Any = {"domain": Domain, "string": str}.get(self._field, Path)
         self.takes_argument = bool(fields)
         self._singleton = None if fields else command()
+        field = fields[0].name if fields else ""
+        kind = {"": None, "domain": Domain, "string": None}.get(field, Path)
+        self._is_path = kind is Path
+        self._make = maker(command, field) if fields else None
+        self._make_value: Callable[[object], Any] | None = maker(kind, "text") if kind else None
 
     def _first_match(self, tail: str) -> re.Match[str] | None:
         """Match, with a pattern that is not made before it is needed: importing is to be quick."""
@@ -290,20 +294,22 @@ class Syntax:
 
         tail: the line behind the word, blanks included, without CRLF.
         """
+        if not tail and self._singleton is not None:
+            return self._singleton
         match = self._match(tail.decode("latin-1"))
         if match is None:
             return "Syntax error in parameters or arguments"
-        if self._singleton is not None:
-            return self._singleton
+        if self._make is None:
+            return self.command()
         text = match[1]
-        if self._kind is str:
-            return trusted(self.command, self._field, text)
-        if self._kind is Path and text[0] != "<":
+        if self._make_value is None:
+            return self._make(text)
+        if self._is_path and text[0] != "<":
             text = f"<{text}>"
-        value: Path | Domain = trusted(self._kind, "text", text)
+        value = self._make_value(text)
         if len(text) > FLOOR and (too_long := excess(value, limits)):
             return too_long
-        return trusted(self.command, self._field, value)
+        return self._make(value)
 
 
 def syntax_table(grammar: Grammar) -> Mapping[bytes, Syntax]:

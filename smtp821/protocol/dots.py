@@ -98,6 +98,7 @@ class DotDecoder:
         if end >= 0:
             self._carry, self.rest = b"", data[end + len(_END) :]
             data = data[: end + 2]
+            dotted = _dotted(data)  # by a line before the last, that is
         elif kept := _kept_back(data):
             self._carry, data = data[-kept:], data[:-kept]
         else:

@@ -9,6 +9,7 @@ parts to the letter. Raw text is compared: `Joe\\,Smith@x` and `"Joe,Smith"@x` a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -21,16 +22,26 @@ __all__ = ["NULL_PATH", "POSTMASTER", "Domain", "Mailbox", "Path", "excess"]
 
 T = TypeVar("T")
 
-_new, _set = object.__new__, object.__setattr__
+_new = object.__new__
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
+def maker(cls: type[T], field: str) -> Callable[[object], T]:
+    """Makes frozen values of one field without the check that the parser has already done."""
+    put = getattr(cls, field).__set__
+
+    def make(value: object) -> T:
+        self = _new(cls)
+        put(self, value)
+        return self
+
+    return make
+
+
 def trusted(cls: type[T], field: str, value: object) -> T:
-    """A frozen value of one field, made without the check that the parser has already done."""
-    self = _new(cls)
-    _set(self, field, value)
-    return self
+    """One such value."""
+    return maker(cls, field)(value)
 
 
 def _checked(production: str, example: str) -> Any:

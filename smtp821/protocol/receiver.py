@@ -28,7 +28,6 @@ from .events import (
     Rejected,
     Turned,
 )
-from .limits import Limits
 from .paths import Domain
 from .replies import Code, Reply
 from .sender import Sender
@@ -39,7 +38,7 @@ __all__ = ["Receiver"]
 # A member of an enum costs a call to look up on Python 3.11.
 _RCPT, _DATA = Verb.RCPT, Verb.DATA
 
-_BLANKS = (b"", b" ", b"\t")
+_BLANKS = b" \t"
 _FORWARD_CODES = (Code.WILL_FORWARD, Code.NOT_LOCAL)
 _NAMED_CODES = (Code.SERVICE_READY, Code.CLOSING_CHANNEL, Code.NOT_AVAILABLE)
 
@@ -68,7 +67,9 @@ class Receiver(Channel):
     def __init__(self, domain: str, dialect: Dialect = RFC821) -> None:
         super().__init__(dialect, dialect.limits.command_line)
         self.domain = Domain(domain)
-        self._owed: Connected | Command | EndOfData | None = None
+        self._ordinary = _ordinary_replies(dialect, self.domain.text)
+        self.owed: Connected | Command | EndOfData | None = None
+        """The event that is owed a reply, or None; to be read, not to be changed."""
         self._decoder = DotDecoder()
         self._size = 0  # octets of mail data
         self._eight_bit = False
@@ -78,7 +79,7 @@ class Receiver(Channel):
     @property
     def reply_owed(self) -> Verb | None:
         """What is owed a reply: a command, CONNECT (the greeting), END_OF_DATA, or None."""
-        return self._owed.verb if self._owed is not None else None
+        return self.owed.verb if self.owed is not None else None
 
     def next_event(self) -> Event | Pause:
         """The next event, or whose turn it is: NEED_DATA, or NEED_REPLY.
@@ -86,10 +87,9 @@ class Receiver(Channel):
         What a peer sends never raises: it is an event, be it Rejected. After the end Closed is
         given for ever.
         """
-        if self._owed is not None:
+        if self.owed is not None:
             return NEED_REPLY
-        reader = _READERS.get(self._session.state)
-        return self._next_command() if reader is None else reader(self)
+        return _READERS[self.session.state](self)
 
     def reply(self, code: int | Reply, *lines: str) -> None:
         """Give the reply that is owed; 421 closes, and `shutdown` says it unasked (4.2.1).
@@ -99,7 +99,7 @@ class Receiver(Channel):
         Raises LocalProtocolError when nothing is owed a reply, for a code that 4.3 does not have
         for the command, and for 251 or 551 without a path.
         """
-        owed = self._owed
+        owed = self.owed
         if owed is None:
             raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
         number = code.code if isinstance(code, Reply) else code
@@ -120,16 +120,17 @@ class Receiver(Channel):
         lines: the text, instead of the standard one. Raises LocalProtocolError when nothing is
         owed a reply, and for VRFY and EXPN, whose success has to name a mailbox (3.3).
         """
-        owed = self._owed
+        owed = self.owed
         if owed is None:
             raise LocalProtocolError("no reply is owed; every command gets exactly one (4.2)")
         verb = owed.verb
-        code = ORDINARY[verb]
-        wire = None if lines else _PLAIN.get(verb) or _naming(verb, self.domain.text)
-        if wire is not None and code in self._dialect.codes[verb]:
-            self._settle(verb, code, wire, owed)
+        wire = None if lines else self._ordinary.get(verb)
+        if wire is None:
+            self.reply(ORDINARY[verb], *(lines or self._ordinary_text(verb)))
         else:
-            self.reply(code, *(lines or self._ordinary_text(verb)))
+            self.owed = None
+            self._output.append(wire)
+            self.session.advance(verb, ORDINARY[verb], owed)
 
     def shutdown(self, *lines: str) -> None:
         """Say 421 and close, whether or not a reply is owed (4.2.1).
@@ -158,14 +159,14 @@ class Receiver(Channel):
     def _open(self) -> Event:
         if self._spoken_early():
             return self._reject(Verb.CONNECT, b"", _TOO_EARLY)
-        self._owed = Connected()
-        return self._owed
+        self.owed = Connected()
+        return self.owed
 
     def _turn(self) -> Event:
         return Turned()
 
     def _over(self) -> Closed:
-        return Closed(cancelled=self._session.cancelled)
+        return Closed(cancelled=self.session.cancelled)
 
     def _next_command(self) -> Event | Pause:
         """Judge the next line, in the order of AMB-01: each check presumes those before it."""
@@ -177,24 +178,23 @@ class Receiver(Channel):
         if len(line) > limits.command_line - 2:
             return self._reject(None, line, _TOO_LONG)
         syntax = dialect.syntaxes.get(line[:4].upper())
-        tail = line[4:]
-        if syntax is None or tail[:1] not in _BLANKS:
+        if syntax is None or (len(line) > 4 and line[4] not in _BLANKS):
             foreign = line.partition(b" ")[0].upper() in dialect.foreign_words
             return self._reject(None, line, _FOREIGN if foreign else Reply(Code.UNRECOGNIZED))
         verb = syntax.verb
         if verb in dialect.off:
             return self._reject(verb, line, Reply(Code.NOT_IMPLEMENTED))
-        command = syntax.parse(tail, limits)
-        in_sequence = verb in dialect.order[self._session.state]
+        command = syntax.parse(line[4:], limits)
+        in_sequence = verb in dialect.order[self.session.state]
         if isinstance(command, str) and (in_sequence or not syntax.takes_argument):
             return self._reject(verb, line, Reply(Code.ARGUMENT_SYNTAX, command))
         if isinstance(command, str) or not in_sequence:
             return self._reject(verb, line, Reply(Code.BAD_SEQUENCE))
-        if verb is _RCPT and self._session.recipients == limits.recipients:
+        if verb is _RCPT and self.session.recipients == limits.recipients:
             return self._reject(verb, line, _TOO_MANY_RECIPIENTS)
         if verb is _DATA and self._spoken_early():
             return self._reject(verb, line, _TOO_EARLY)
-        self._owed = command
+        self.owed = command
         return command
 
     def _next_mail_data(self) -> Event | Pause:
@@ -214,7 +214,7 @@ class Receiver(Channel):
             return self._reject(Verb.END_OF_DATA, b"", refusal)
         envelope = self.envelope
         assert envelope is not None
-        self._owed = owed = EndOfData(envelope, size, has_eight_bit)
+        self.owed = owed = EndOfData(envelope, size, has_eight_bit)
         return owed
 
     def _admit(self, data: bytes) -> bytes:
@@ -243,7 +243,7 @@ class Receiver(Channel):
 
     def _starve(self) -> Closed:
         """There is nothing to read, and this was all (4.1.1 QUIT)."""
-        self._session.close()
+        self.session.close()
         return self._over()
 
     def _spoken_early(self) -> bool:
@@ -278,12 +278,12 @@ class Receiver(Channel):
         return reply
 
     def _settle(self, verb: Verb | None, code: int, wire: bytes, owed: object) -> None:
-        self._owed = None
+        self.owed = None
         self._output.append(wire)
         if code == 421:
-            self._session.close()
+            self.session.close()
         elif verb is not None:
-            self._session.advance(verb, code, owed)
+            self.session.advance(verb, code, owed)
 
     def _named(self, verb: Verb | None, reply: Reply) -> Reply:
         """The reply with this host's name before its text, where the RFC wants it (4.2.1, 3.5)."""
@@ -299,26 +299,25 @@ def _with_name(reply: Reply, domain: Domain) -> Reply:
     return Reply(reply.code, (f"{domain} {first}", *others))
 
 
-# The ordinary replies whose text is the same for every host, as they go over the channel.
-_PLAIN: Mapping[Verb, bytes] = {
-    verb: Reply(code).to_bytes(Limits())
-    for verb, code in ORDINARY.items()
-    if code in (Code.OKAY, Code.START_MAIL_INPUT) and verb not in (Verb.HELO, Verb.VRFY, Verb.EXPN)
-}
-
-
 @lru_cache
-def _naming(verb: Verb, domain: str) -> bytes | None:
-    """The ordinary reply that begins with this host's name, as it goes over the channel."""
-    if verb is Verb.HELO:
-        return Reply(Code.OKAY, domain).to_bytes(Limits())
-    code = ORDINARY[verb]
-    if code not in _NAMED_CODES:
-        return None
-    return _with_name(Reply(code), Domain(domain)).to_bytes(Limits())
+def _ordinary_replies(dialect: Dialect, domain: str) -> Mapping[Verb, bytes]:
+    """The ordinary replies that say always the same, as they go over the channel."""
+    replies = {
+        verb: Reply(code, domain) if verb is Verb.HELO else Reply(code)
+        for verb, code in ORDINARY.items()
+        if code in dialect.codes[verb] and verb not in (Verb.VRFY, Verb.EXPN, Verb.HELP)
+    }
+    name = Domain(domain)
+    return {
+        verb: (_with_name(reply, name) if reply.code in _NAMED_CODES else reply).to_bytes(
+            dialect.limits
+        )
+        for verb, reply in replies.items()
+    }
 
 
 _READERS: Mapping[State, Callable[[Receiver], Event | Pause]] = {
+    **dict.fromkeys(State, Receiver._next_command),
     State.OPENING: Receiver._open,
     State.DATA: Receiver._next_mail_data,
     State.TURNED: Receiver._turn,

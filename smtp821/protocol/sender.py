@@ -60,12 +60,9 @@ class Sender(Channel):
         """
         line = self._line(command)
         self._may_speak(command.verb)
-        if (
-            isinstance(command, Rcpt)
-            and self._session.recipients == self._dialect.limits.recipients
-        ):
+        if isinstance(command, Rcpt) and self.session.recipients == self._dialect.limits.recipients:
             raise LocalProtocolError(
-                f"{self._session.recipients} recipients is all that one transaction may have "
+                f"{self.session.recipients} recipients is all that one transaction may have "
                 "(4.5.3); send the message to the rest in another"
             )
         self._output.append(line)
@@ -125,7 +122,7 @@ class Sender(Channel):
         return Receiver(domain, self.dialect)
 
     def _next_event(self) -> Replied | Turned | Closed | Pause:
-        if self._session.state is _CLOSED:
+        if self.session.state is _CLOSED:
             return self._over()
         reply = self._replies.next_reply()
         verb = self._awaiting
@@ -140,15 +137,15 @@ class Sender(Channel):
         if outcome(verb, reply.code) is _ERROR:
             raise RemoteProtocolError(f"a reply {reply.code} to {verb}, which has no such answer")
         self._awaiting = None
-        self._session.advance(verb, reply.code, command)
-        if verb is _DATA and self._session.state is State.DATA:
+        self.session.advance(verb, reply.code, command)
+        if verb is _DATA and self.session.state is State.DATA:
             self._encoder = DotEncoder(
                 self.dialect.line_feeds, self.dialect.eight_bit, self.dialect.limits.text_line
             )
         return Replied(verb, reply, command)
 
     def _without_reply(self) -> Turned | Closed | Pause:
-        if self._session.state is _TURNED:
+        if self.session.state is _TURNED:
             if self._replies:
                 raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
             return Turned()
@@ -158,18 +155,18 @@ class Sender(Channel):
         return NEED_COMMAND if self._awaiting is None else NEED_DATA
 
     def _over(self) -> Closed:
-        return Closed(self._unanswered, self._session.cancelled)
+        return Closed(self._unanswered, self.session.cancelled)
 
     def _end(self) -> None:
         """The session is over; what is unanswered stays so."""
         self._unanswered, self._awaiting = self._awaiting, None
-        self._session.close()
+        self.session.close()
 
     def _may_speak(self, verb: Verb) -> None:
         """Raise unless it is the sender's turn, and the time for this."""
         if self._awaiting is not None:
             raise LocalProtocolError(f"the reply to {self._awaiting} is to come first (4.3)")
-        if verb not in self._dialect.order[self._session.state]:
+        if verb not in self._dialect.order[self.session.state]:
             legal = ", ".join(sorted(self.dialect.order[self.state])) or "nothing"
             raise LocalProtocolError(f"{verb} is not legal in state {self.state}; {legal} is")
         if self._replies:

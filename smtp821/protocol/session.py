@@ -35,13 +35,13 @@ class Session:
     dialect: the tables to obey.
     """
 
-    __slots__ = ("_envelope", "_forward_paths", "cancelled", "dialect", "state")
+    __slots__ = ("_begun", "_forward_paths", "cancelled", "dialect", "state")
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.state = State.OPENING
         self.cancelled: Envelope | None = None  # what the end of the session cut short
-        self._envelope: Envelope | None = None
+        self._begun: tuple[Verb, Path] | None = None  # the kind of transaction, and from whom
         self._forward_paths: list[Path] = []
 
     @property
@@ -52,11 +52,9 @@ class Session:
     @property
     def envelope(self) -> Envelope | None:
         """The envelope of the transaction in progress, or None."""
-        begun = self._envelope
-        if begun is not None and len(begun.forward_paths) != len(self._forward_paths):
-            paths = tuple(self._forward_paths)
-            self._envelope = begun = Envelope(begun.kind, begun.reverse_path, paths)
-        return begun
+        if self._begun is None:
+            return None
+        return Envelope(*self._begun, tuple(self._forward_paths))
 
     def advance(self, verb: Verb, code: int, command: Any = None) -> None:
         """Let a reply have its effect on the state and the envelope.
@@ -74,7 +72,7 @@ class Session:
         elif effect is not None:
             self._clear()
             if effect is _BEGIN:
-                self._envelope = Envelope(verb, command.reverse_path)
+                self._begun = verb, command.reverse_path
         self.state = after
 
     def close(self) -> None:
@@ -85,5 +83,5 @@ class Session:
         self.state = State.CLOSED
 
     def _clear(self) -> None:
-        self._envelope = None
+        self._begun = None
         self._forward_paths.clear()
