@@ -2,149 +2,26 @@
 
 Receiver and Sender turn bytes into events and replies or commands into bytes; the modules
 `smtp821.sockets` and its like drive them over a network. See README.md.
-"""
 
-from .delivery import Delivery, RecipientResult, SessionLost, SessionRefused, Status
-from .handler import Handler
-from .protocol.commands import (
-    COMMANDS,
-    Command,
-    Data,
-    Expn,
-    Helo,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    Saml,
-    Send,
-    Soml,
-    TransactionCommand,
-    Turn,
-    Verb,
-    Vrfy,
-)
-from .protocol.dialect import HTTP_WORDS, RFC821, RFC821_LENIENT, Dialect
-from .protocol.dots import DotDecoder, DotEncoder, Policy
-from .protocol.errors import (
-    LocalProtocolError,
-    ProtocolError,
-    RemoteProtocolError,
-    SMTPError,
-)
-from .protocol.events import (
-    NEED_COMMAND,
-    NEED_DATA,
-    NEED_REPLY,
-    Closed,
-    Connected,
-    EndOfData,
-    Event,
-    MailData,
-    Pause,
-    Rejected,
-    Replied,
-    Turned,
-)
-from .protocol.grammar import Grammar
-from .protocol.limits import Limits
-from .protocol.paths import NULL_PATH, POSTMASTER, Domain, Mailbox, Path
-from .protocol.receiver import Receiver
-from .protocol.replies import STANDARD_TEXTS, Category, Code, Reply, Severity
-from .protocol.sender import Sender
-from .protocol.sequencing import (
-    ADDITIONS,
-    ORDER,
-    ORDINARY,
-    SEQUENCING,
-    TRANSITIONS,
-    Outcome,
-    State,
-    outcome,
-)
-from .protocol.session import Envelope
-from .timeouts import Timeouts
+The names are those of `smtp821.namespace`, which is loaded when the first of them is asked for: so
+a program, or a plugin, that imports a module of this package does not wait for all of it.
+"""
 
 __version__ = "0.1.0"
 
-__all__ = [
-    # the two roles
-    "Receiver",
-    "Sender",
-    # what they are given and give
-    "Command",
-    "Helo",
-    "Mail",
-    "Rcpt",
-    "Data",
-    "Rset",
-    "Send",
-    "Soml",
-    "Saml",
-    "Vrfy",
-    "Expn",
-    "Help",
-    "Noop",
-    "Quit",
-    "Turn",
-    "TransactionCommand",
-    "Event",
-    "Connected",
-    "MailData",
-    "EndOfData",
-    "Rejected",
-    "Replied",
-    "Turned",
-    "Closed",
-    "Pause",
-    "NEED_DATA",
-    "NEED_REPLY",
-    "NEED_COMMAND",
-    "Reply",
-    "Envelope",
-    "Path",
-    "Mailbox",
-    "Domain",
-    "NULL_PATH",
-    "POSTMASTER",
-    # what is spoken
-    "Dialect",
-    "RFC821",
-    "RFC821_LENIENT",
-    "HTTP_WORDS",
-    "Grammar",
-    "Limits",
-    "Policy",
-    "Verb",
-    "Code",
-    "Severity",
-    "Category",
-    "State",
-    "Outcome",
-    "outcome",
-    "COMMANDS",
-    "STANDARD_TEXTS",
-    "SEQUENCING",
-    "ADDITIONS",
-    "ORDER",
-    "ORDINARY",
-    "TRANSITIONS",
-    # applications: what answers, and what became of a message
-    "Handler",
-    "Delivery",
-    "RecipientResult",
-    "Status",
-    "Timeouts",
-    # transparency alone
-    "DotDecoder",
-    "DotEncoder",
-    # what can go wrong
-    "SMTPError",
-    "ProtocolError",
-    "LocalProtocolError",
-    "RemoteProtocolError",
-    "SessionLost",
-    "SessionRefused",
-]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .namespace import *  # noqa: F403
+else:  # so that a type checker still sees a name that there is not
+
+    def __getattr__(name):
+        from importlib import import_module  # `from . import` would ask here again
+
+        namespace = import_module(".namespace", __name__)
+        if name != "__all__" and name not in namespace.__all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals().update({public: getattr(namespace, public) for public in namespace.__all__})
+        return getattr(namespace, name)
+
+    def __dir__():
+        return sorted({*globals(), *__getattr__("__all__")})

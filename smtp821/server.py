@@ -58,17 +58,19 @@ async def _talk(
     progress, deadline = -1, 0.0
     while True:
         pause = conversation.advance()
-        try:
-            if data := conversation.data_to_send():
-                await wire.write(data, seconds)
-        finally:  # whether it was written or not, for the handler is at work
-            if isinstance(pause, Awaitable):
+        data = conversation.data_to_send()
+        if not isinstance(pause, (Pause, Closed, Turned)):
+            try:
+                if data:
+                    await wire.write(data, seconds)
+            finally:  # whether it was written or not, for the handler is at work
                 await conversation.settle(pause)
-        if isinstance(pause, Awaitable):
             continue
+        if data:
+            await wire.write(data, seconds)
         if not isinstance(pause, Pause):
             return pause
-        if service is not None and service.ends(conversation):
+        if service is not None and service.stopping and service.ends(conversation):
             conversation.shutdown()
             continue
         left = seconds

@@ -272,12 +272,16 @@ class _Wire:
         if self._secured:
             return self._read_secured(seconds)
         while self._readable(seconds):
-            with contextlib.suppress(BlockingIOError):  # it was not so after all
+            try:
                 return self._sock.recv(READ)
+            except BlockingIOError:  # it was not so after all
+                continue
         raise TimeoutError
 
     async def heard(self) -> bytes | None:
         """What is there already."""
+        if not (self._secured or self._readable(0)):  # mostly; an exception takes longer
+            return None
         try:
             return self._sock.recv(READ)
         except _NOT_NOW:
@@ -375,7 +379,8 @@ def _waiting_for(sock: socket.socket, *, reading: bool) -> Callable[[float], obj
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, select.POLLIN if reading else select.POLLOUT)
-        return lambda seconds: poll.poll(min(seconds, _LONGEST) * 1000)
+        wait = poll.poll
+        return lambda seconds: wait(min(seconds, _LONGEST) * 1000)
     to_read, to_write = ([sock], []) if reading else ([], [sock])
     return lambda seconds: any(select.select(to_read, to_write, [], seconds))
 

@@ -268,8 +268,10 @@ class _Wire:
                         return bytes(await self._stream.receive_some(READ))
                 while True:
                     await trio.lowlevel.wait_readable(self._socket)
-                    with contextlib.suppress(BlockingIOError):  # it was not so after all
+                    try:
                         return self._socket.recv(READ)
+                    except BlockingIOError:  # it was not so after all
+                        continue
             if not self._woken:
                 raise TimeoutError
         return b""

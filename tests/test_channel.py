@@ -117,11 +117,11 @@ def test_what_follows_the_end_of_a_session_is_not_kept() -> None:
     receiver = receiver_at(State.READY)
     receiver.shutdown()
     receiver.receive_data(b"x" * 100_000)
-    assert not receiver._input
+    assert not receiver._input.waits()
     sender = sender_at(State.READY)
     assert isinstance(answered(sender, b"421 bye\r\n"), Replied)
     sender.receive_data(b"x" * 100_000)
-    assert not sender._input
+    assert not sender._input.waits()
     assert receiver.next_event() == sender.next_event() == Closed()
 
 

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+
+import smtp821
+from smtp821 import namespace
 
 ROOT: Final = Path(__file__).parent.parent
 PACKAGE: Final = "smtp821"
@@ -19,7 +22,18 @@ PACKAGE: Final = "smtp821"
 LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"protocol"}),
     frozenset({"mail"}),
-    frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"})
+    frozenset(
+        {
+            "",
+            "namespace",
+            "handler",
+            "conversation",
+            "service",
+            "delivery",
+            "exchange",
+            "transcript",
+        }
+    )
     | {"host", "timeouts", "wire", "server", "client"},
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
     frozenset({"cli", "__main__", "testing"}),
@@ -121,7 +135,7 @@ def test_imports_are_seen_in_all_their_forms() -> None:
     assert "smtp821.protocol.lines" in set(imports("smtp821.protocol.channel"))
     assert "smtp821.protocol.receiver" in set(imports("smtp821.protocol.sender"))
     assert "collections.abc" in set(imports("smtp821.protocol.receiver"))
-    assert "smtp821.protocol.commands" in set(imports("smtp821"))
+    assert "smtp821.namespace" in set(imports("smtp821"))
 
 
 def loaded_by(module: str) -> set[str]:
@@ -133,18 +147,30 @@ def loaded_by(module: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_the_public_namespace_loads_no_adapter() -> None:
-    """`import smtp821` loads the protocol and what is above it without I/O, and nothing more."""
-    loaded = loaded_by(PACKAGE)
-    foreign = {"argparse", "asyncio", "email", "logging", "selectors", "socket", "ssl", "trio"}
-    assert not loaded & foreign
-    rooms = {room(module) for module in loaded if inside(module, PACKAGE)}
-    assert rooms <= LAYERS[0] | LAYERS[1] | LAYERS[2]
+def test_importing_the_package_loads_nothing_else() -> None:
+    """`import smtp821` is quick, for plugins that are imported whether they are used or not."""
+    more = loaded_by(PACKAGE) - loaded_by("sys")
+    assert more == {PACKAGE}
 
 
-def test_the_public_namespace_loads_little() -> None:
-    """Beside attrs, importing it loads the modules of the package that it needs, and no others."""
-    more = loaded_by(PACKAGE) - loaded_by("attrs")
+def test_the_public_names_load_no_adapter() -> None:
+    """They are the protocol, and what is above it without I/O; beside attrs, nothing is loaded."""
+    more = loaded_by("smtp821.namespace") - loaded_by("attrs")
     assert {module for module in more if not inside(module, PACKAGE)} == set()
     above = {"delivery", "handler", "protocol", "timeouts"}
-    assert {room(module) for module in more} == {"", *above}
+    assert {room(module) for module in more} == {"", "namespace", *above}
+    foreign = {"argparse", "asyncio", "email", "logging", "selectors", "socket", "ssl", "trio"}
+    assert not loaded_by("smtp821.namespace") & foreign
+
+
+def test_the_public_names() -> None:
+    """Each is an attribute of the package, one object with that of the namespace."""
+    package: Any = smtp821
+    assert package.__all__ == namespace.__all__
+    assert set(namespace.__all__) <= set(dir(smtp821))
+    for name in namespace.__all__:
+        assert getattr(smtp821, name) is getattr(namespace, name)
+    with pytest.raises(AttributeError, match="module 'smtp821' has no attribute 'Recevier'"):
+        _ = package.Recevier
+    with pytest.raises(ImportError, match="cannot import name 'Recevier'"):
+        exec("from smtp821 import Recevier")

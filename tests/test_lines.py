@@ -156,7 +156,7 @@ def test_memory_has_a_bound(size: int, filling: bytes) -> None:
         reader.feed(piece)
         assert reader.next_line() is None
         assert held(reader) <= 2 * LIMIT + size
-    assert reader
+    assert reader.waits()
     reader.feed(b"!\r\nNOOP\r\n")
     start = (piece * LIMIT)[: LIMIT - 1]
     assert read_all(reader) == [start, b"NOOP"]
@@ -181,7 +181,7 @@ def test_lines_are_not_moved_one_by_one() -> None:
     for _ in range(99_999):
         assert reader.next_line() == b"NOOP"
         assert reader._joined is whole
-    assert not reader
+    assert not reader.waits()
 
 
 # Mail data, which is not read by lines.
@@ -197,7 +197,7 @@ def test_take() -> None:
     assert reader.take() == b"line\r\n.\r\nQUIT\r\n"
     assert reader.take() == b""
     assert held(reader) == 0
-    assert not reader
+    assert not reader.waits()
     assert reader.next_line() is None
 
 
@@ -224,7 +224,7 @@ def test_take_and_give_back_much(size: int, back: int) -> None:
         taken.append(some[:end])
     taken += iter(reader.take, b"")
     assert b"".join(taken) == data
-    assert not reader
+    assert not reader.waits()
 
 
 def test_give_back() -> None:
@@ -235,7 +235,7 @@ def test_give_back() -> None:
     reader.feed(b"IT\r\n")
     reader.give_back(data[3:])
     assert read_all(reader) == [b"RSET", b"QUIT"]
-    assert not reader
+    assert not reader.waits()
 
 
 def test_give_back_nothing() -> None:
@@ -244,7 +244,7 @@ def test_give_back_nothing() -> None:
     reader.feed(b".\r\n")
     assert reader.take() == b".\r\n"
     reader.give_back(b"")
-    assert not reader
+    assert not reader.waits()
     assert reader.next_line() is None
 
 
@@ -254,16 +254,16 @@ def test_give_back_nothing() -> None:
 def test_truth() -> None:
     """A reader is true while it has octets, read or not, be it of a line that is too long."""
     reader = LineReader(4)
-    assert not reader
+    assert not reader.waits()
     reader.feed(b"ab\r\nc")
-    assert reader
+    assert reader.waits()
     assert reader.next_line() == b"ab"
-    assert reader
+    assert reader.waits()
     assert reader.next_line() is None
-    assert reader
+    assert reader.waits()
     reader.feed(b"\r\n")
     assert reader.next_line() == b"c"
-    assert not reader
+    assert not reader.waits()
 
 
 def test_truth_in_a_long_line() -> None:
@@ -272,7 +272,7 @@ def test_truth_in_a_long_line() -> None:
     for _ in range(3):
         reader.feed(b"abcdef")
         assert reader.next_line() is None
-        assert reader
+        assert reader.waits()
     reader.feed(b"\r\n")
     assert reader.next_line() == b"abc"
-    assert not reader
+    assert not reader.waits()

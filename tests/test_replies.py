@@ -568,11 +568,11 @@ def test_reply_without_end() -> None:
         reader.next_reply()
 
 
-def test_truth() -> None:
-    """A reader is true while a reply has begun and not ended, or another waits."""
+def test_begun() -> None:
+    """A reply has begun and not ended, or another waits."""
     lines = LineReader(512)
     reader = ReplyReader(lines, LIMITS)
-    assert not reader
+    assert not reader.begun()
     for piece, truth, reply in [
         (b"2", True, None),
         (b"50-a\r\n", True, None),
@@ -582,11 +582,11 @@ def test_truth() -> None:
         (b"250 a\r\n250 b\r\n", True, Reply(250, "a")),
     ]:
         lines.feed(piece)
-        assert reader
+        assert reader.begun()
         assert reader.next_reply() == reply
-        assert bool(reader) == truth
+        assert reader.begun() == truth
     assert reader.next_reply() == Reply(250, "b")
-    assert not reader
+    assert not reader.begun()
 
 
 # Properties.

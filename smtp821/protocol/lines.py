@@ -35,7 +35,7 @@ class LineReader:
         else:
             self._joined, self._start = data, 0
 
-    def __bool__(self) -> bool:
+    def waits(self) -> bool:
         """Whether anything is left to read, a started line included."""
         return self._start < len(self._joined) or bool(self._pieces) or self._overlong is not None
 

@@ -149,7 +149,7 @@ class Receiver(Channel):
         """
         if self.state is not State.TURNED:
             raise LocalProtocolError("the roles are exchanged once TURN is answered 250 (3.8)")
-        if self._input:
+        if self._input.waits():
             reply = self._named(Verb.TURN, _TOO_EARLY)
             raise RemoteProtocolError("bytes behind TURN, before the roles changed", reply)
         return Sender(self._dialect)
@@ -248,7 +248,7 @@ class Receiver(Channel):
 
     def _spoken_early(self) -> bool:
         """Whether bytes are here that should have waited for a reply, and that matters."""
-        return self._dialect.early_talkers is Policy.REFUSE and bool(self._input)
+        return self._dialect.early_talkers is Policy.REFUSE and self._input.waits()
 
     # Answering.
 

@@ -86,6 +86,9 @@ class Severity(enum.IntEnum):
     PERMANENT = 5
 
 
+_SEVERITIES: Final = {severity.value: severity for severity in Severity}
+
+
 class Category(enum.IntEnum):
     """What the second digit says (Appendix E)."""
 
@@ -96,6 +99,8 @@ class Category(enum.IntEnum):
     UNSPECIFIED_4 = 4
     MAIL_SYSTEM = 5
 
+
+_set = object.__setattr__
 
 _UNSAFE = re.compile(r"[^ -~]")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
@@ -174,7 +179,7 @@ class Reply:
     @property
     def severity(self) -> Severity:
         """What the first digit says."""
-        return Severity(self.code // 100)
+        return _SEVERITIES[self.code // 100]
 
     @property
     def category(self) -> Category | None:
@@ -222,7 +227,7 @@ class Reply:
 def _read(code: int, lines: tuple[str, ...]) -> Reply:
     """A Reply without the checks that the reader has already done."""
     reply = trusted(Reply, "code", code)
-    object.__setattr__(reply, "lines", lines)
+    _set(reply, "lines", lines)
     return reply
 
 
@@ -237,9 +242,9 @@ class ReplyReader:
         self._code = 0  # of the multi-line reply that is being read
         self._texts: list[str] = []
 
-    def __bool__(self) -> bool:
+    def begun(self) -> bool:
         """Whether a reply has begun and not ended."""
-        return bool(self._code or self._input)
+        return self._code != 0 or self._input.waits()
 
     def next_reply(self) -> Reply | None:
         """The next reply, or None while it is not complete.
@@ -270,5 +275,7 @@ class ReplyReader:
         code = int(match[1])
         if self._code and code != self._code:
             raise RemoteProtocolError(f"code {code} inside a reply of code {self._code} (AMB-34)")
-        text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", (match[3] or b"").decode("latin-1"))
+        text = (match[3] or b"").decode("latin-1")
+        if not _is_safe(text, len(text)):
+            text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
         return code, match[2] == b"-", text

@@ -41,16 +41,13 @@ class Sender(Channel):
     def __init__(self, dialect: Dialect = RFC821) -> None:
         super().__init__(dialect, dialect.limits.reply_line)
         self._replies = ReplyReader(self._input, dialect.limits)
-        self._awaiting: Verb | None = Verb.CONNECT
+        self.awaiting: Verb | None = Verb.CONNECT
+        """What is yet to be answered: a command, CONNECT (the greeting), END_OF_DATA, or None; to
+        be read, not to be changed."""
         self._command: Command | None = None
         self._encoder: DotEncoder | None = None
         self._unanswered: Verb | None = None  # at the end of the session
         self._failure: RemoteProtocolError | None = None
-
-    @property
-    def awaiting(self) -> Verb | None:
-        """What is yet to be answered: a command, CONNECT (the greeting), END_OF_DATA, or None."""
-        return self._awaiting
 
     def send(self, command: Command) -> None:
         """Send a command; its line is in `data_to_send`.
@@ -66,7 +63,7 @@ class Sender(Channel):
                 "(4.5.3); send the message to the rest in another"
             )
         self._output.append(line)
-        self._awaiting, self._command = command.verb, command
+        self.awaiting, self._command = command.verb, command
 
     def send_data(self, chunk: bytes | bytearray | memoryview) -> None:
         """Send a chunk of the message, in any cut; dots are doubled here (4.5.2).
@@ -88,7 +85,7 @@ class Sender(Channel):
         self._may_speak(_END_OF_DATA)
         assert self._encoder is not None
         self._output.append(self._encoder.end())
-        self._awaiting, self._command = Verb.END_OF_DATA, None
+        self.awaiting, self._command = Verb.END_OF_DATA, None
 
     def next_event(self) -> Replied | Turned | Closed | Pause:
         """The next event, or whose turn it is: NEED_DATA or NEED_COMMAND.
@@ -115,7 +112,7 @@ class Sender(Channel):
             raise self._failure
         if self.state is not State.TURNED:
             raise LocalProtocolError("the roles are exchanged once TURN is answered 250 (3.8)")
-        if self._replies:
+        if self._replies.begun():
             raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
         from .receiver import Receiver  # here, for each of the two roles makes the other
 
@@ -125,7 +122,7 @@ class Sender(Channel):
         if self.session.state is _CLOSED:
             return self._over()
         reply = self._replies.next_reply()
-        verb = self._awaiting
+        verb = self.awaiting
         if reply is None:
             return self._without_reply()
         if verb is None and reply.code != Code.NOT_AVAILABLE:
@@ -136,7 +133,7 @@ class Sender(Channel):
             return Replied(None, reply)
         if outcome(verb, reply.code) is _ERROR:
             raise RemoteProtocolError(f"a reply {reply.code} to {verb}, which has no such answer")
-        self._awaiting = None
+        self.awaiting = None
         self.session.advance(verb, reply.code, command)
         if verb is _DATA and self.session.state is State.DATA:
             self._encoder = DotEncoder(
@@ -146,30 +143,30 @@ class Sender(Channel):
 
     def _without_reply(self) -> Turned | Closed | Pause:
         if self.session.state is _TURNED:
-            if self._replies:
+            if self._replies.begun():
                 raise RemoteProtocolError("bytes behind the reply to TURN, before the roles change")
             return Turned()
         if self._end_of_file:
             self._end()
             return self._over()
-        return NEED_COMMAND if self._awaiting is None else NEED_DATA
+        return NEED_COMMAND if self.awaiting is None else NEED_DATA
 
     def _over(self) -> Closed:
         return Closed(self._unanswered, self.session.cancelled)
 
     def _end(self) -> None:
         """The session is over; what is unanswered stays so."""
-        self._unanswered, self._awaiting = self._awaiting, None
+        self._unanswered, self.awaiting = self.awaiting, None
         self.session.close()
 
     def _may_speak(self, verb: Verb) -> None:
         """Raise unless it is the sender's turn, and the time for this."""
-        if self._awaiting is not None:
-            raise LocalProtocolError(f"the reply to {self._awaiting} is to come first (4.3)")
+        if self.awaiting is not None:
+            raise LocalProtocolError(f"the reply to {self.awaiting} is to come first (4.3)")
         if verb not in self._dialect.order[self.session.state]:
             legal = ", ".join(sorted(self.dialect.order[self.state])) or "nothing"
             raise LocalProtocolError(f"{verb} is not legal in state {self.state}; {legal} is")
-        if self._replies:
+        if self._replies.begun():
             raise RemoteProtocolError("the peer has spoken out of turn, behind its last reply")
 
     def _line(self, command: Command) -> bytes:
