@@ -78,6 +78,9 @@ SERVERS: Final = (
     Subject("twisted.mail", "twisted", "twisted"),
     Subject("smtpd", "smtpd", "smtpd"),
     Subject("nodemailer", "", JAVASCRIPT),
+    Subject("asyncio, bare", "bare_asyncio"),
+    Subject("trio, bare", "bare_trio", "trio"),
+    Subject("sockets, bare", "bare_sockets"),
     Subject(SINK, "", "smtp-sink"),
 )
 
@@ -88,6 +91,8 @@ CLIENTS: Final = (
     Subject("smtplib", "smtplib"),
     Subject("aiosmtplib", "aiosmtplib", "aiosmtplib"),
     Subject("smtpproto", "smtpproto", "smtpproto"),
+    Subject("asyncio, bare", "bare_asyncio"),
+    Subject("sockets, bare", "bare_sockets"),
     Subject(SOURCE, "", "smtp-source"),
 )
 
@@ -185,7 +190,7 @@ def sink(environment: Environment) -> Iterator[Server]:
     if environment.has("smtp-sink"):
         subject = next(s for s in SERVERS if s.name == SINK)
     else:
-        subject = Subject("sink of our own", "sink")
+        subject = Subject("sink of our own", "bare_asyncio")
     command = _server_command(subject, port, environment, ())
     with Program(command, environment.variables) as program:
         program.listens(port)
