@@ -10,10 +10,11 @@ from .sending import HELLO, HOST, QUIT, TRANSACTION, port
 from .tasks import ways
 
 
-class Bare(asyncio.Protocol):
+class Bare(asyncio.BufferedProtocol):
     """One connection, called back for each reply."""
 
     _transport: asyncio.Transport
+    _buffer = memoryview(bytearray(1 << 16))
 
     def __init__(self, count: int) -> None:
         self._steps: Iterator[bytes] = iter((HELLO, *TRANSACTION * count, QUIT))
@@ -23,7 +24,10 @@ class Bare(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, _nbytes: int) -> None:
         if step := next(self._steps, b""):
             self._transport.write(step)
         elif not self.done.done():
