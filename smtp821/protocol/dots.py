@@ -177,15 +177,15 @@ class DotEncoder:
         It jumps from the last CRLF in reach to the last one in reach from there: a step for about
         a thousand octets, however short the lines.
         """
-        start = -self._column
-        if self._limit is not None:
-            while len(data) - start > self._limit - 2:
-                cut = data.rfind(b"\r\n", max(start, 0), start + self._limit)
+        start, limit, rfind = -self._column, self._limit, data.rfind
+        if limit is not None:
+            enough = len(data) - limit + 2
+            while start < enough:
+                cut = rfind(b"\r\n", start if start > 0 else 0, start + limit)
                 if cut < 0:
-                    at = max(start, 0)
-                    raise self._refusal(at, f"a line of over {self._limit} octets (4.5.3)")
+                    raise self._refusal(max(start, 0), f"a line of over {limit} octets (4.5.3)")
                 start = cut + 2
-        last = data.rfind(b"\r\n", max(start, 0))
+        last = rfind(b"\r\n", max(start, 0))
         return len(data) - (last + 2 if last >= 0 else start)
 
     def _refusal(self, at: int, what: str) -> LocalProtocolError:
