@@ -25,7 +25,7 @@ from ..protocol.receiver import Receiver
 from ..timeouts import Timeouts
 from ..wire import READ, Wire, run
 
-__all__ = ["Cut", "Peer", "client", "serving"]
+__all__ = ["Cut", "Peer", "client", "serving", "wire"]
 
 Cut = int | Iterable[int] | None
 """Octets that are read at a time: a number, or numbers to go through again and again; None for as
@@ -46,7 +46,7 @@ class Peer(Protocol):
         """What the client reads next; None while it is to write, b"" at the end. Raises OSError."""
 
     def lost(self) -> Coroutine[Any, Any, object] | None:
-        """Hear that the client has closed the connection."""
+        """Hear that the client has closed the connection; it may be said again."""
 
 
 def client(
@@ -69,11 +69,11 @@ def client(
         are over at once when there is nothing to wait for.
     Raises ValueError for a cut of less than 1 octet.
     """
-    sizes = _sizes(cut)
+    _sizes(cut)  # not only when it connects
 
     async def connect(_self: object, _host: str, _port: int, _tls: ssl.SSLContext | None) -> Wire:
         made = server(f"{_ADDRESS}:0")
-        return _Wire(_conversing(made) if isinstance(made, Handler) else made, sizes)
+        return wire(_conversing(made) if isinstance(made, Handler) else made, cut=cut)
 
     def joined(session: type[Any]) -> Any:
         """A client of this class, but for where it connects to."""
@@ -99,6 +99,14 @@ def serving(
     the roles either side would have to run by itself.
     """
     return lambda address: _conversing(handler(address), domain, dialect)
+
+
+def wire(peer: Peer, *, cut: Cut = None) -> Wire:
+    """One connection to a peer, seen from the other end; for adapters and sessions of your own.
+
+    Raises ValueError as `client` does.
+    """
+    return _Wire(peer, _sizes(cut))
 
 
 def _conversing(
@@ -138,7 +146,6 @@ class _Wire:
         self._sizes = sizes
         self._written: deque[bytes] = deque()  # that the peer has not read
         self._unread: bytes | None = None  # b"" at the end of file
-        self._closed = False
 
     async def read(self, seconds: float) -> bytes:
         """What the peer says next. Raises TimeoutError if it is the client's turn."""
@@ -171,10 +178,8 @@ class _Wire:
 
     def close(self) -> None:
         """Let the peer know. What its handler awaits then cannot be waited for."""
-        if not self._closed:
-            self._closed = True
-            if (ending := self._peer.lost()) is not None:
-                run(ending)
+        if (ending := self._peer.lost()) is not None:
+            run(ending)
 
     def shield(self) -> contextlib.AbstractContextManager[object]:
         """Nothing is awaited here but handlers."""

@@ -246,10 +246,10 @@ class Message:
 
     @property
     def email(self) -> EmailMessage:
-        """The mail data as the standard library reads it."""
+        """The mail data as the standard library reads it, lines in LF."""
         from email import message_from_bytes, policy
 
-        return message_from_bytes(self.data, policy=policy.default)
+        return message_from_bytes(self.data.replace(b"\r\n", b"\n"), policy=policy.default)
 
     def __str__(self) -> str:
         people = f"from <{self.reverse_path}> to {', '.join(self.recipients)}"
@@ -513,8 +513,9 @@ class ScriptedServer(ScriptedPeer):
     def __init__(self, script: Script) -> None:
         super().__init__(script)
         listener = listen("127.0.0.1", 0)
-        self.host, self.port = self.address = listener.getsockname()[:2]
-        """Where it listens."""
+        self.address: tuple[str, int] = listener.getsockname()[:2]
+        """Host and port that it listens at."""
+        self.host, self.port = self.address
         self._loop = _Loop(self, listener)
 
     def stop(self) -> None:
