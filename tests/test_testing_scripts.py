@@ -607,6 +607,21 @@ def test_stopped_in_the_middle(server: ScriptedServer) -> None:
         connect(server)
 
 
+def test_who_is_about_to_leave(server: ScriptedServer) -> None:
+    """A client whose message was just taken is still answered when the server stops."""
+    with connect(server) as wire:
+        wire.send(SESSION.removesuffix(b"QUIT\r\n"))
+        server.wait(timeout=TIMEOUT)
+        stopping = threading.Thread(target=server.stop, daemon=True)
+        stopping.start()
+        wire.send(b"QUIT\r\n")
+        wire.hears(b"".join(ORDINARY))
+        wire.finish()
+        assert wire.rest() == b""
+        stopping.join(TIMEOUT)
+        assert threads() == []
+
+
 def test_an_action_that_fails() -> None:
     """The test hears of it when the server is stopped, once; the client finds it gone."""
 

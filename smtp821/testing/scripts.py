@@ -21,6 +21,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Self, cast
 
 import attrs
@@ -59,6 +60,8 @@ __all__ = [
 
 ANYTHING: Final = "ANYTHING"
 """For `at`: whatever is answered, be it a command, the connection, or the end of the data."""
+
+_GRACE: Final = 0.25  # seconds in which clients may leave when a server stops
 
 _OFFERED: Final = (Verb.SEND, Verb.SOML, Verb.SAML, Verb.HELP)  # beside the minimum of 4.5.1
 
@@ -519,7 +522,10 @@ class ScriptedServer(ScriptedPeer):
         self._loop = _Loop(self, listener)
 
     def stop(self) -> None:
-        """Close all connections, and listen no more. Raises what went wrong in an action."""
+        """Listen no more, and close all connections that do not end by themselves in a moment.
+
+        Raises what went wrong in an action.
+        """
         self._loop.stop()
 
     def __enter__(self) -> Self:
@@ -537,10 +543,11 @@ class _Loop:
         self._listener = listener
         self._waker, self._wake = socket.socketpair()
         self._selector = selectors.DefaultSelector()
-        for sock, call in ((listener, self._accept), (self._waker, None)):
+        for sock, call in ((listener, self._accept), (self._waker, self._end)):
             sock.setblocking(False)
             self._selector.register(sock, selectors.EVENT_READ, call)
         self._failure: BaseException | None = None
+        self._deadline: float | None = None  # for all that is left, once it is to end
         self._thread = threading.Thread(target=self._run, name="smtp821 script", daemon=True)
         self._thread.start()
 
@@ -563,12 +570,22 @@ class _Loop:
             self._selector.close()
 
     def _serve(self) -> None:
-        """Call what has something to do, until woken."""
-        while True:
-            for key, events in self._selector.select():
-                if key.data is None:
-                    return
+        """Call what has something to do, until woken, and a little longer."""
+        while (left := self._time_left()) is None or left > 0:
+            for key, events in self._selector.select(left):
                 key.data(events)
+
+    def _time_left(self) -> float | None:
+        if self._deadline is None:
+            return None
+        return self._deadline - monotonic() if self._selector.get_map() else 0.0
+
+    def _end(self, _events: int) -> None:
+        """Take no more connections, and let those that are there hear their last reply."""
+        self._deadline = monotonic() + _GRACE
+        for sock in (self._listener, self._waker):
+            self._selector.unregister(sock)
+            sock.close()
 
     def _accept(self, _events: int) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
