@@ -273,6 +273,47 @@ def test_any_cut(cuts: list[int], row: tuple[tuple[Any, ...], bytes, int]) -> No
     assert len(peer.messages) == taken
 
 
+# What clients send, and what none should.
+HEARD: Final = (
+    *SESSION.splitlines(keepends=True),
+    *(b"EHLO a\r\n", b"ehlo\tb\r\n", b"EHLO\r\n", b"RSET\r\n", b"VRFY a\r\n", b"TURN\r\n"),
+    *(b".\r\n", b"\r\n", b".", b"\r", b"\n", b"\0", b"\xff", b"x" * 2000),
+)
+PLAYED: Final = (
+    *(rules for rules, _, _ in ANSWERS),
+    (at("EHLO", say(250)), at("RCPT", say_nothing())),
+    (at("EHLO", say(b"250-a\r\n250 b\r\n")), at(ANYTHING, 7, say(250), say(b"!"))),
+    (at(ANYTHING, say(250)),),
+    (at(ANYTHING, say(599, "No")),),
+    (at(ANYTHING, say_nothing()),),
+    (at("DATA", answer(), close(after=5)),),
+)
+
+
+@given(
+    heard=st.lists(st.sampled_from(HEARD), max_size=30).map(b"".join),
+    cut=st.integers(1, 50),
+    rules=st.sampled_from(PLAYED),
+)
+def test_whatever_is_heard(heard: bytes, cut: int, rules: tuple[Any, ...]) -> None:
+    """No client can make a peer fail, or do something else by how its bytes are cut."""
+    whole, pieces = Script(*rules).peer(), Script(*rules).peer()
+    assert talk(whole, heard or b"\r\n") == talk(pieces, heard or b"\r\n", cut)
+    assert whole.commands == pieces.commands
+    assert whole.messages == pieces.messages
+
+
+def test_more_than_rfc_821_is_spoken() -> None:
+    """250 to EHLO stands for HELO, as often as it is said; after 421 nothing does."""
+    heard = b"EHLO a\r\nMAIL FROM:<a@b>\r\n"
+    peer = Script(at("EHLO", say(b"250-a\r\n250 B\r\n"))).peer()
+    assert talk(peer, heard) == GREETING + b"250-a\r\n250 B\r\n" + OKAY
+    assert peer.commands == ["EHLO a", "MAIL FROM:<a@b>"]
+    assert talk(Script(at("EHLO", say(250), say(250))).peer(), heard) == GREETING + OKAY * 3
+    assert talk(Script(at("EHLO", say(421), say(250))).peer(), heard) == GREETING + GONE + OKAY
+    assert talk(Script(at("EHLO", say(502))).peer(), heard).endswith(OUT_OF_ORDER)
+
+
 def test_a_cut_reply() -> None:
     """A reply in pieces is that, and bytes may be cut as well."""
     peer = Script(at("CONNECT", say(220, "Hi", cut=9)), at("HELO", say(b"250 x\r\n", cut=2))).peer()
@@ -595,8 +636,9 @@ def test_a_client_that_does_not_read(server: ScriptedServer) -> None:
         assert idle.remains().strip(b"x\r\n214-") == b""
 
 
-def test_stopped_in_the_middle(server: ScriptedServer) -> None:
+def test_stopped_in_the_middle(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """All connections are closed; to stop again does nothing."""
+    monkeypatch.setattr("smtp821.testing.scripts._GRACE", 0.0)
     with connect(server) as wire:
         wire.hears(GREETING)
         server.stop()
@@ -607,8 +649,9 @@ def test_stopped_in_the_middle(server: ScriptedServer) -> None:
         connect(server)
 
 
-def test_who_is_about_to_leave(server: ScriptedServer) -> None:
+def test_who_is_about_to_leave(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose message was just taken is still answered when the server stops."""
+    monkeypatch.setattr("smtp821.testing.scripts._GRACE", TIMEOUT)
     with connect(server) as wire:
         wire.send(SESSION.removesuffix(b"QUIT\r\n"))
         server.wait(timeout=TIMEOUT)

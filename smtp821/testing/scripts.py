@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final, Self, cast
 import attrs
 
 from ..host import listen
-from ..protocol.commands import Command, Verb
+from ..protocol.commands import Command, Helo, Verb
 from ..protocol.dialect import RFC821_LENIENT, Dialect
 from ..protocol.errors import LocalProtocolError
 from ..protocol.events import NEED_DATA, Closed, Connected, EndOfData, MailData, Rejected
@@ -429,8 +429,8 @@ class Session:
             self._settle(Reply(min(alike or refusing or legal), "-"))
         elif self._said_hello(code):
             self._receiver.receive_data(b"HELO client\r\n")
-            self._receiver.next_event()
-            self._receiver.accept()
+            if isinstance(self._receiver.next_event(), Helo):  # not where 421 was said before
+                self._receiver.accept()
         self._receiver.data_to_send()
 
     def end(self, after: int = 0, *, by_reset: bool = False) -> None:
@@ -565,8 +565,9 @@ class _Loop:
         except BaseException as failure:
             self._failure = failure
         finally:
-            for key in tuple(self._selector.get_map().values()):
-                cast(socket.socket, key.fileobj).close()
+            connections = (key.fileobj for key in self._selector.get_map().values())
+            for sock in (*connections, self._listener, self._waker):
+                cast(socket.socket, sock).close()
             self._selector.close()
 
     def _serve(self) -> None:
@@ -583,9 +584,8 @@ class _Loop:
     def _end(self, _events: int) -> None:
         """Take no more connections, and let those that are there hear their last reply."""
         self._deadline = monotonic() + _GRACE
-        for sock in (self._listener, self._waker):
-            self._selector.unregister(sock)
-            sock.close()
+        self._selector.unregister(self._listener)
+        self._selector.unregister(self._waker)
 
     def _accept(self, _events: int) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
