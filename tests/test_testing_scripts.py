@@ -630,10 +630,10 @@ def test_a_client_that_does_not_read(server: ScriptedServer) -> None:
         idle.hears(GREETING + b"214-xxx")
         wire.send(SESSION)
         wire.hears(b"".join(ORDINARY))
-        for _ in range(2):
-            idle.until(b"\r\n214-")
+        left = 1 << 24
+        while left > 0:
+            left -= len(idle.sock.recv(1 << 16))
         server.stop()
-        assert idle.remains().strip(b"x\r\n214-") == b""
 
 
 def test_stopped_in_the_middle(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -600,7 +600,7 @@ class _Connection:
         self, sock: socket.socket, session: Session, selector: selectors.BaseSelector
     ) -> None:
         self._sock, self._session, self._selector = sock, session, selector
-        self._unsent = b""
+        self._unsent = memoryview(b"")
         self._over = False  # nothing more is said
         self._reading, self._writing = selectors.EVENT_READ, selectors.EVENT_WRITE  # or 0
         sock.setblocking(False)
@@ -639,7 +639,7 @@ class _Connection:
                     self._over = True
                     self._sock.shutdown(socket.SHUT_WR)
                 return
-            self._unsent = piece
+            self._unsent = memoryview(piece)
         self._unsent = self._unsent[self._sock.send(self._unsent) :]
 
     def _break(self) -> None:
