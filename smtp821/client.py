@@ -367,7 +367,9 @@ class AsyncClient(ABC):
                 await wire.write(data, seconds)
             exchange.receive_data(await wire.read(seconds))
             while (reply := exchange.reply()) is None:
-                exchange.receive_data(await wire.read(max(0.0, deadline - monotonic())))
+                if (left := deadline - monotonic()) <= 0:  # for more may be there all the time
+                    raise TimeoutError
+                exchange.receive_data(await wire.read(left))
         except TimeoutError:
             self._abandon()
             what = "greeting" if awaiting is Verb.CONNECT else f"reply to {awaiting}"

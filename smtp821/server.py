@@ -77,8 +77,10 @@ async def _talk(
         if conversation.progress != progress:  # a command has come, not only some octets of one
             progress, deadline = conversation.progress, monotonic() + seconds
         else:
-            left = max(0.0, deadline - monotonic())
+            left = deadline - monotonic()
         try:
+            if left <= 0:  # for more may be there all the time
+                raise TimeoutError
             data = await wire.read(left)
         except TimeoutError:
             conversation.shutdown(IDLE)

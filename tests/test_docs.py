@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["pytester"]
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
@@ -46,6 +48,7 @@ def test_examples_in_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     printed = re.findall(r"```text\n(.*?)```", readme, re.DOTALL)
+    blocks = [block for block in blocks if "def test_" not in block]
     assert len(blocks) == 4
     assert "import asyncio\n" in blocks[-1]
     with_trio = blocks[-1].replace("asyncio.run(main())", "trio.run(main)")
@@ -55,3 +58,34 @@ def test_examples_in_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().out
     assert output.startswith(printed[0])
     assert output.endswith("accepted\naccepted\n")
+
+
+WELCOME = """
+import smtplib
+
+def welcome(user, host, port):
+    with smtplib.SMTP(host, port) as client:
+        client.sendmail("me@here.example", [user], "Subject: Welcome\\n\\nHello.\\n")
+
+"""
+
+
+def test_the_test_in_the_readme_passes(pytester: pytest.Pytester) -> None:
+    """The three lines of "In your tests" are a test, for code that sends mail."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(def test_.*?)```", readme, re.DOTALL)
+    pytester.makepyfile(WELCOME + "".join(blocks))
+    pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
+
+
+KIT = (ROOT / "docs" / "testing-kit.md").read_text(encoding="utf-8").split("\n## ")[1:]
+
+
+@pytest.mark.parametrize("section", KIT, ids=lambda section: section.partition("\n")[0])
+def test_examples_of_the_testing_kit_pass(section: str, pytester: pytest.Pytester) -> None:
+    """The Python blocks of a section are a module of tests, or at least of code, that runs."""
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    pytester.makepyfile(WELCOME + "\n".join(blocks))
+    result = pytester.runpytest_inprocess("-W", "error")
+    tests = sum(block.count("def test_") for block in blocks)
+    result.assert_outcomes(passed=tests)
