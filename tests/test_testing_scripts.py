@@ -638,7 +638,7 @@ def test_a_client_that_does_not_read(server: ScriptedServer) -> None:
 
 def test_stopped_in_the_middle(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """All connections are closed; to stop again does nothing."""
-    monkeypatch.setattr("smtp821.testing.scripts._GRACE", 0.0)
+    monkeypatch.setattr("smtp821.testing.listening._GRACE", 0.0)
     with connect(server) as wire:
         wire.hears(GREETING)
         server.stop()
@@ -651,7 +651,7 @@ def test_stopped_in_the_middle(server: ScriptedServer, monkeypatch: pytest.Monke
 
 def test_who_is_about_to_leave(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose message was just taken is still answered when the server stops."""
-    monkeypatch.setattr("smtp821.testing.scripts._GRACE", TIMEOUT)
+    monkeypatch.setattr("smtp821.testing.listening._GRACE", TIMEOUT)
     with connect(server) as wire:
         wire.send(SESSION.removesuffix(b"QUIT\r\n"))
         server.wait(timeout=TIMEOUT)
