@@ -194,6 +194,21 @@ def test_a_notification() -> None:
     assert store.messages[0][1].startswith(b"Return-Path: <>\r\n")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"From: ANN@DEF.ARPA\r\nTo: jones@ISI.ARPA\r\n\r\nBody\r\n",
+        b"To: <@ISI.ARPA:smith@ISI.ARPA>\r\nReceived: nonsense\r\n",
+        b"\r\nno header\r\n",
+    ],
+)
+def test_the_header_is_no_envelope(text: bytes) -> None:
+    """What the message says of itself leads nowhere, and is not touched (3.1, 3.6)."""
+    store = Keeper()
+    assert Talk(store).say(MAIL, SMITH, DATA, text, b".\r\n")[-1] == b"250 OK\r\n"
+    assert store.messages == [(("smith",), TRACE + text)]
+
+
 def test_everybody_has_it_once() -> None:
     """Who is reached in two ways gets one copy."""
     store = Keeper()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -501,6 +502,51 @@ def test_no_reply_echoes_the_peer(line: bytes) -> None:
         assert receiver.data_to_send() == b""
 
 
+TRANSACTION: Final = (Verb.MAIL, Verb.RCPT, Verb.DATA)
+
+
+@pytest.mark.parametrize("verbs", list(itertools.product(TRANSACTION, repeat=3)))
+def test_only_one_order_leads_to_mail_data(verbs: tuple[Verb, ...]) -> None:
+    """3.1: of all orders of three, MAIL, RCPT, DATA alone leads to 354; what is amiss is 503."""
+    receiver = receiver_at(State.READY)
+    outputs = [converse(receiver, [LINES[verb]])[1] for verb in verbs]
+    for verb, output in zip(verbs, outputs, strict=True):
+        assert output in (ORDINARY_REPLIES[verb], SEQUENCE)
+    assert (ORDINARY_REPLIES[Verb.DATA] in outputs) is (verbs == TRANSACTION)
+
+
+@pytest.mark.parametrize("clearing", [b"RSET\r\n", b"HELO a.b\r\n", b"DATA\r\nx\r\n.\r\n"])
+def test_mail_begins_without_recipients(clearing: bytes) -> None:
+    """3.1: neither before the next MAIL nor behind it is there a recipient of the last one."""
+    for opening in (b"", LINES[Verb.MAIL]):
+        receiver = receiver_at(State.RCPT)
+        events, output = converse(receiver, [clearing + opening + b"DATA\r\n"])
+        assert events[-1] == Rejected(Reply(503), Verb.DATA, b"DATA")
+        assert output.endswith(SEQUENCE)
+        assert receiver.envelope == (Envelope(Verb.MAIL, SMITH) if opening else None)
+
+
+def test_who_is_elsewhere_is_no_recipient() -> None:
+    """3.2: 551 refuses, so that with it alone DATA is out of sequence; 251 accepts."""
+    receiver = receiver_at(State.MAIL)
+    step(receiver, Verb.RCPT, 551)
+    assert ask(receiver, b"DATA\r\n") == Rejected(Reply(503), Verb.DATA, b"DATA")
+    step(receiver, Verb.RCPT, 251)
+    assert ask(receiver, b"DATA\r\n") == Data()
+    assert receiver.envelope == ENVELOPE
+
+
+@pytest.mark.parametrize("verb", [Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.NOOP])
+def test_an_inquiry_between_the_steps(verb: Verb) -> None:
+    """4.1.1 p27: at any time, before HELO too; the transaction around it goes on to its end."""
+    receiver = receiver_at(State.INITIAL)
+    lines = [LINES[Verb.HELO], *(LINES[step] for step in TRANSACTION), b"x\r\n.\r\n"]
+    plain, _ = converse(receiver_at(State.INITIAL), lines)
+    events, _ = converse(receiver, [LINES[verb] + line for line in lines[:-1]] + lines[-1:])
+    assert [event for event in events if event != EXAMPLES[verb]] == plain
+    assert len(events) == len(plain) + 4
+
+
 # --- Pipelined input --------------------------------------------------------------------------
 
 SESSION: Final = b"".join(
@@ -636,6 +682,29 @@ def test_transparency(wire: bytes, data: bytes) -> None:
         events, output = converse(receiver_at(State.DATA), pieces)
         expected: list[Event] = [MailData(data)] if data else []
         assert events == [*expected, EndOfData(ENVELOPE, len(data), False)]
+        assert output == b"250 OK\r\n"
+
+
+@pytest.mark.parametrize("code", range(128))
+def test_every_character_is_delivered(code: int) -> None:
+    """4.5.2: any of the 128, control characters and NUL too, wherever it stands in a line."""
+    octet = bytes([code])
+    for line in (b"a" + octet + b"b", b"a" + octet, octet + b"b" if octet != b"." else b"b"):
+        wire = line + b"\r\n.\r\n"
+        for pieces in ([wire], bytewise(wire)):
+            events, output = converse(receiver_at(State.DATA, RFC821), pieces)
+            assert events[0] == MailData(line + b"\r\n")
+            assert output == b"250 OK\r\n"
+
+
+@pytest.mark.parametrize("dialect", [RFC821, RFC821_LENIENT])
+@pytest.mark.parametrize("line", [b"x" * 998, b"." + b"x" * 997, b"." * 998])
+def test_the_longest_text_line(line: bytes, dialect: Dialect) -> None:
+    """4.5.3: 1000 octets with CRLF are taken, the period that was added not counted."""
+    stuffed = b"." + line if line.startswith(b".") else line
+    for pieces in ([stuffed + b"\r\n.\r\n"], bytewise(stuffed + b"\r\n.\r\n")):
+        events, output = converse(receiver_at(State.DATA, dialect), pieces)
+        assert events == [MailData(line + b"\r\n"), EndOfData(ENVELOPE, 1000, False)]
         assert output == b"250 OK\r\n"
 
 

@@ -401,6 +401,30 @@ def test_example_7(tmp_path: File) -> None:
         ]
 
 
+def test_some_have_it(tmp_path: File) -> None:
+    """Kept for one and refused for another: 250, and a notification of the other (4.1.1 DATA)."""
+    told = notification(
+        b"",
+        rb"  Sorry JOE, your message to SAM@HOSTZ\.ARPA lost\.",
+        rb"  HOSTZ\.ARPA said this:",
+        b'   "550 No Such User"',
+    )
+    opening = mail("<@HOSTY.ARPA:JOE@HOSTW.ARPA>")
+    refuses = at_next_host("HOSTY.ARPA", opening, rcpt("<SAM@HOSTZ.ARPA>", NO_SUCH_USER), RESET)
+    takes = at_next_host("HOSTY.ARPA", mail("<>"), rcpt("<JOE@HOSTW.ARPA>"), data(told))
+    with playing(refuses) as z, playing(takes) as w:
+        routes = {"HOSTZ.ARPA": z, "HOSTW.ARPA": w}
+        with relaying("HOSTY.ARPA", tmp_path, routes=routes) as server:
+            done(server)
+            submit(server, "<JOE@HOSTW.ARPA>", "<BOB@HOSTY.ARPA>", "<SAM@HOSTZ.ARPA>")
+            assert sorted(done(server)) == [
+                "<BOB@HOSTY.ARPA>: accepted, in the mailbox",
+                "<JOE@HOSTW.ARPA>: accepted, 250 OK",
+                "<SAM@HOSTZ.ARPA>: permanent, 550 No Such User",
+            ]
+            assert len(server.stored("bob")) == 1
+
+
 def test_giving_up(tmp_path: File) -> None:
     """What could not be sent for too long has failed, and its originator is told so (3.6)."""
     told = notification(

@@ -428,6 +428,16 @@ def test_the_dots_of_appendix_f_are_stuffed() -> None:
     assert MailData(b"Blah blah blah...\r\n...etc. etc. etc.\r\n") in events
 
 
+def test_the_misprints_of_appendix_f() -> None:
+    """AMB-51, AMB-53: "R: OK" has its 250; the mailbox that scenario 7 misspells is as printed."""
+    first = next(d for d in SCENARIOS if d.name == "scenario 9, session 1")
+    assert [e.reply for e in first.exchanges if e.said == "RSET"] == [Reply(250, "OK")]
+    listed, _, mailed = (d for d in SCENARIOS if d.name.startswith("scenario 7"))
+    assert b"<Fonebone@USC-ISIQ.ARPA>" in listed.server
+    events, _ = serve(mailed, cut(mailed.client))
+    assert Rcpt("<@USC-ISIE.ARPA:Fonebone@USC-ISIQA.ARPA>") in events
+
+
 def test_the_values_of_the_telnet_dialogues() -> None:
     """What was typed in lower case and without brackets is read as the same values."""
     second = TELNET[1]

@@ -16,6 +16,7 @@ from smtp821 import (
     NEED_COMMAND,
     NEED_DATA,
     ORDER,
+    ORDINARY,
     RFC821,
     RFC821_LENIENT,
     TRANSITIONS,
@@ -220,6 +221,17 @@ def test_251_and_551_tell_a_path() -> None:
     event = reply_to(sender, b"251 User not local; will forward to <a@b.c>\r\n")
     assert (event.outcome, event.reply.forward_path) == (Outcome.SUCCESS, Path("<a@b.c>"))
     assert sender.envelope == ENVELOPE  # as it was sent
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_any_reply_may_have_several_lines(verb: Verb, size: int) -> None:
+    """4.2: "to any command", be it a success, a refusal, or the notice of closing."""
+    for code in (ORDINARY[verb], 550, 421):
+        sender = awaiting(verb)
+        *pieces, last = cut(b"%d-first\r\n%d-\r\n%d last\r\n" % (code, code, code), *[size] * 99)
+        read_all(sender, pieces)
+        assert reply_to(sender, last).reply == Reply(code, ("first", "", "last"))
 
 
 def test_a_reply_byte_by_byte() -> None:

@@ -182,6 +182,14 @@ def test_the_ordinary_reply_is_the_first_success(verb: Verb) -> None:
     assert ORDINARY[verb] == others.get(verb, 250)
 
 
+@pytest.mark.parametrize("verb", [Verb.SEND, Verb.SOML, Verb.SAML])
+def test_the_transaction_verbs_have_the_replies_of_mail(verb: Verb) -> None:
+    """3.4: the codes of MAIL, and 502, for it need not be implemented."""
+    assert RFC821.codes[verb] == RFC821.codes[Verb.MAIL] | {Code.NOT_IMPLEMENTED}
+    for code in RFC821.codes[Verb.MAIL]:
+        assert RFC821.row_class(verb, code) is RFC821.row_class(Verb.MAIL, code)
+
+
 # --- 4.1.1: the order -------------------------------------------------------------------------
 
 
