@@ -515,13 +515,15 @@ def test_words_in_any_case(line: bytes) -> None:
 
 @pytest.mark.clause("4.1.1.ORDER-04")
 @pytest.mark.parametrize("state", [State.INITIAL, State.READY, State.MAIL, State.RCPT])
-def test_an_error_leaves_no_trace(state: State) -> None:
+@pytest.mark.parametrize("anew", [b"", b"RSET\r\nHELO a.b\r\n"], ids=["going on", "anew"])
+def test_an_error_leaves_no_trace(state: State, anew: bytes) -> None:
     """4.1.1 p27: after 500, 501, 502 and 503 a session goes on as if they had not been."""
     plain, disturbed = receiver_at(state, RFC821), receiver_at(state, RFC821)
     for line in (b"XYZZY", b"DATA now", b"HELO -", b"TURN", b"MAIL FROM:x", b"RCPT TO:<>"):
         assert isinstance(ask(disturbed, line + b"\r\n"), Rejected)
     disturbed.data_to_send()
-    rest = b"RSET\r\nHELO a.b\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
+    assert (disturbed.state, disturbed.envelope) == (state, plain.envelope)
+    rest = anew + b"MAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
     assert converse(disturbed, [rest]) == converse(plain, [rest])
 
 
