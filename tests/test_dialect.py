@@ -95,6 +95,7 @@ def test_the_class_of_every_code(verb: Verb) -> None:
         assert RFC821.row_class(verb, code) is classes.get(code), code
 
 
+@pytest.mark.clause("3.3-12", "4.5.1-01")
 def test_the_minimum_is_that_of_the_rfc() -> None:
     """4.5.1: seven commands that every receiver implements."""
     assert sorted(verb.value for verb in MINIMUM) == sorted(MINIMUM_WORDS)

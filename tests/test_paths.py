@@ -60,7 +60,7 @@ NOT_PATHS: Final = [
     "", "a@b", "<a@b", "a@b>", "<u@x", "< u @ x >", "<u @x>", "<u@ x>", "< >", "<<>>", "<a>", "<@>",
     "<@a>", "<@a:>", "<:a@b>", "<@a b@c>", "<@a,b@c>", "<@a,:b@c>", "<,@a:b@c>", "<@a,,@b:c@d>",
     "<@a, @b:c@d>", "<@a:@b:c@d>", "<@a;@b:c@d>", "<a@b>x", "x<a@b>", "<a@b><c@d>", "<a@b> ",
-    " <a@b>", "<a@b>\r\n", "<a@b\r\n>", "<\\\r\\\n@b>", '<"\r\n"@b>', "<a@1.2.3.4>",
+    " <a@b>", "<@ab@c>", "<a@b>\r\n", "<a@b\r\n>", "<\\\r\\\n@b>", '<"\r\n"@b>', "<a@1.2.3.4>",
     "<Postmaster", "Postmaster", "<Postmaster@>", "<Postmistress>", "<\xe9@b>", "<>\n",
 ]  # fmt: skip
 

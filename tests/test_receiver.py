@@ -1265,7 +1265,7 @@ def test_421_ends_the_session_at_every_verb(verb: Verb) -> None:
 # --- The envelope -----------------------------------------------------------------------------
 
 
-@pytest.mark.clause("2-03", "4.1.1-04")
+@pytest.mark.clause("2-03", "3.1-04", "4.1.1-04")
 def test_the_envelope_at_every_step() -> None:
     """4.1.1: what the buffers hold after each reply, and when they are cleared."""
     receiver = receiver_at(State.INITIAL)

@@ -68,12 +68,17 @@ def test_every_code_moves_as_the_table_says(state: State, verb: Verb) -> None:
 @pytest.mark.clause(
     "3.1-04", "3.4-04", "4.1.1.MAIL-01", "4.1.1.SEND-01", "4.1.1.SOML-01", "4.1.1.SAML-01"
 )
-@pytest.mark.parametrize("command", [Mail(SMITH), Send(SMITH), Soml(SMITH), Saml(SMITH)])
-def test_a_transaction_begins_with_its_kind_and_reverse_path(command: TransactionCommand) -> None:
+@pytest.mark.parametrize("kind", [Mail, Send, Soml, Saml])
+@pytest.mark.parametrize("text", ["<Smith@Alpha.ARPA>", "<@ONE,@TWO:JOE@THREE>", "<>"])
+def test_a_transaction_begins_with_its_kind_and_reverse_path(
+    kind: type[TransactionCommand], text: str
+) -> None:
     """4.1.1 MAIL, 3.4: the reverse-path buffer is filled, that of recipients is empty."""
     session = session_in(State.READY)
-    session.advance(command.verb, 250, command)
-    assert session.envelope == Envelope(command.verb, SMITH, ())
+    session.advance(kind.verb, 250, kind(text))
+    envelope = session.envelope
+    assert envelope == Envelope(kind.verb, Path(text), ())
+    assert str(envelope.reverse_path) == text
 
 
 @pytest.mark.clause("3.1-06", "4.1.1.RCPT-01")
