@@ -151,6 +151,7 @@ def test_the_preliminary_class_is_not_used() -> None:
     assert {member.value for member in Outcome} == {"I", "S", "F", "E", "421"}
 
 
+@pytest.mark.clause("4.2.2-01", "AMB-30")
 def test_the_rows_use_the_whole_vocabulary() -> None:
     """4.2.2: the codes of the rows are the 21 of the list, each used somewhere."""
     used = {code for row in SEQUENCING.values() for codes in row.values() for code in codes}
