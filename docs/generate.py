@@ -1,14 +1,17 @@
-"""Draw the tables of the protocol: `python docs/generate.py` writes docs/tables.md anew.
+"""Draw the pages that are made of data: `python docs/generate.py` writes them anew.
 
-Everything on that page comes from the data that the code runs on; a test holds the committed page
-against what this makes.
+Everything in docs/tables.md comes from the tables that the code runs on, and everything in
+docs/conformance.md from the clauses of the RFC and the markers of the tests (tests/clauses.py); a
+test holds the committed pages against what this makes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import runpy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -31,7 +34,7 @@ from smtp821 import (
 )
 from smtp821.protocol.replies import Category
 
-PAGE = Path(__file__).with_name("tables.md")
+HERE = Path(__file__).parent
 
 _PAGE = """\
 # The protocol as tables
@@ -193,5 +196,62 @@ def _times() -> Iterator[tuple[str, ...]]:
         yield field.name, f"{field.default:g}", about["waits for"], about["source"]
 
 
+_CONFORMANCE = """\
+# RFC 821, clause by clause
+
+Made from `tests/data/clauses.json` and the markers of the tests by `python docs/generate.py`; not
+to be edited.
+
+RFC 821 as {count} statements, in words of our own. How much each binds is taken from the wording
+of the RFC: must, should, may; a note is a remark. Beside it stand the tests that fail if it does
+not hold. {shown} are shown by tests; for the other {others} the reason why no test can show them
+stands there instead.
+
+{clauses}
+## What RFC 821 leaves open
+
+How each is read here is in [rfc821-notes.md](rfc821-notes.md); these tests show that it is.
+
+{choices}
+"""
+
+
+def conformance() -> str:
+    """The page of the clauses, in Markdown."""
+    tests = runpy.run_path(str(HERE.parent / "tests" / "clauses.py"))
+    shown, clauses = tests["shown"](), tests["CLAUSES"]
+    others = sum(clause.reason is not None for clause in clauses)
+    return _CONFORMANCE.format(
+        count=len(clauses),
+        shown=len(clauses) - others,
+        others=others,
+        clauses="\n".join(_sections(clauses, shown)),
+        choices=_table(
+            ("id", "open or contradictory", "shown by"),
+            ((c.id, c.statement, _how(c, shown)) for c in tests["CHOICES"]),
+        ),
+    )
+
+
+Shown = Mapping[str, Sequence[tuple[str, str]]]
+
+
+def _sections(clauses: Iterable[Any], shown: Shown) -> Iterator[str]:
+    """A table for each section of the RFC."""
+    for section, group in groupby(clauses, key=lambda clause: clause.section):
+        rows = (
+            (c.id, c.role, c.level, c.statement.replace("<", "\\<"), _how(c, shown)) for c in group
+        )
+        yield f"## {section}\n"
+        yield _table(("clause", "role", "level", "statement", "shown by"), rows) + "\n"
+
+
+def _how(clause: Any, shown: Shown) -> str:
+    """The tests that show a clause, or the reason why there are none."""
+    links = (f"[{name}](../tests/{file})" for file, name in shown.get(clause.id, ()))
+    return clause.reason or "<br>".join(links)
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    (HERE / "tables.md").write_text(page(), encoding="utf-8")
+    (HERE / "conformance.md").write_text(conformance(), encoding="utf-8")

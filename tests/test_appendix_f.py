@@ -104,6 +104,7 @@ every_scenario = pytest.mark.parametrize("dialogue", SCENARIOS, ids=lambda d: d.
 # --- The server of each adapter ---------------------------------------------------------------
 
 
+@pytest.mark.clause("1-01", "A-02")
 @every_adapter
 @every_session
 @pytest.mark.parametrize("bytewise", [False, True], ids=["at once", "by the octet"])
@@ -135,6 +136,7 @@ def shown(dialogue: Dialogue) -> list[str]:
     return lines
 
 
+@pytest.mark.clause("A-02")
 @every_adapter
 @every_scenario
 def test_a_client_and_a_server(dialogue: Dialogue, adapter: str) -> None:

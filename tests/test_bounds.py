@@ -203,6 +203,7 @@ def test_a_command_line_without_end_is_answered_once_it_ends() -> None:
     assert len(events) == 2
 
 
+@pytest.mark.clause("4.5.3-01")
 def test_mail_data_without_line_ends_is_passed_on() -> None:
     """4.5.3-01: mail data has no limit of its own; it is passed on as it comes."""
     receiver, size = receiver_in(State.DATA), 0
@@ -219,6 +220,7 @@ def test_mail_data_without_line_ends_is_passed_on() -> None:
     assert events[-1].size == size + 2 == 16 * MIB + 2
 
 
+@pytest.mark.clause("AMB-45")
 def test_too_much_mail_data_is_swallowed() -> None:
     """4.5.3, AMB-45: sixteen mebibytes over the limit cost nothing, and get one 552 at the end."""
     small = attrs.evolve(RFC821, limits=Limits(message=1000))
@@ -357,6 +359,7 @@ def test_a_reply_that_waits_costs_in_proportion(size: int) -> None:
 # --- many recipients ----------------------------------------------------------------------------
 
 
+@pytest.mark.clause("3.1-08")
 def test_a_hundred_thousand_recipients_are_received() -> None:
     """4.5.3-01: with no limit on recipients, the last thousand cost what the first did."""
     receiver = receiver_in(State.MAIL, UNLIMITED)

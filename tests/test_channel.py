@@ -54,6 +54,14 @@ def test_bytes_come_in_any_form(kind: type) -> None:
     assert str(event.reply) == "250 OK"
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_mail_data_is_given_in_any_form(kind: type) -> None:
+    """The same for what a sender is given to send."""
+    sender = sender_at(State.DATA)
+    sender.send_data(kind(b".x\r\n"))
+    assert sender.data_to_send() == b"..x\r\n"
+
+
 def test_bytes_are_copied() -> None:
     """A buffer may be used again as soon as it was taken."""
     receiver, buffer = receiver_at(State.READY), bytearray(b"NOOP\r\n")

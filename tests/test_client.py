@@ -140,6 +140,7 @@ def is_over(client: Client) -> bool:
 # Opening and closing (3.5).
 
 
+@pytest.mark.clause("3.5-01", "G-04")
 def test_a_session() -> None:
     """Greeting, HELO, QUIT (3.5); the greeting is remembered."""
     with talking() as client:
@@ -147,6 +148,7 @@ def test_a_session() -> None:
     assert is_over(client)
 
 
+@pytest.mark.clause("AMB-27")
 @pytest.mark.parametrize("code", [421, 450, 521, 554])
 def test_a_greeting_that_refuses(code: int) -> None:
     """A greeting that is a no ends the session: with QUIT, unless 421 has ended it (AMB-27)."""
@@ -161,6 +163,7 @@ def test_a_greeting_that_refuses(code: int) -> None:
         assert is_over(client)
 
 
+@pytest.mark.clause("4.1.1.QUIT-03")
 @pytest.mark.parametrize("code", [421, 451, 500, 501, 504, 550])
 def test_helo_refused(code: int) -> None:
     """HELO refused: the session is refused, and left as it should be (3.5, 4.1.1 QUIT)."""
@@ -250,6 +253,7 @@ def test_close_when_the_peer_is_gone() -> None:
         assert is_over(client)
 
 
+@pytest.mark.clause("4.1.1.QUIT-03")
 def test_quit_is_said_whatever_happens() -> None:
     """A program that fails in the middle of a session leaves it in order (4.1.1 QUIT)."""
     with playing(session((MAIL, OKAY))) as port:
@@ -260,6 +264,7 @@ def test_quit_is_said_whatever_happens() -> None:
         assert is_over(client)
 
 
+@pytest.mark.clause("4.1.1.QUIT-06")
 def test_a_command_behind_quit() -> None:
     """QUIT is the last command (4.1.1)."""
     with playing(session()) as port, client_of(port) as client:
@@ -280,6 +285,7 @@ def test_opened_twice() -> None:
 # HELO.
 
 
+@pytest.mark.clause("3.5-02", "4.1.1.HELO-01")
 @pytest.mark.parametrize(
     ("own", "name"),
     [
@@ -308,6 +314,7 @@ def test_a_host_without_a_name_or_number(monkeypatch: pytest.MonkeyPatch) -> Non
             pass
 
 
+@pytest.mark.clause("3.5-02")
 def test_a_helo_that_is_no_domain() -> None:
     """It is refused at once, before there is a connection."""
     with pytest.raises(LocalProtocolError, match="is not a Domain"):
@@ -412,6 +419,7 @@ def test_recipient_storage_full() -> None:
     assert codes(delivery) == [(Status.ACCEPTED, 250)] * 3
 
 
+@pytest.mark.clause("4.5.3-16")
 def test_over_a_hundred_recipients() -> None:
     """More than one transaction may have (4.5.3) go in several, each with the whole message."""
     users = [b"RCPT TO:<u%d@b>\r\n" % n for n in range(230)]
@@ -440,6 +448,7 @@ def test_552_and_one_reading() -> None:
     assert codes(delivery) == [(Status.ACCEPTED, 250), (Status.PERMANENT, 552)]
 
 
+@pytest.mark.clause("3.4-01")
 @pytest.mark.parametrize("kind", TRANSACTION_VERBS)
 def test_kinds_of_delivery(kind: Verb) -> None:
     """SEND, SOML and SAML stand in the place of MAIL (3.4)."""
@@ -521,6 +530,7 @@ def test_a_file_on_disk(tmp_path: File) -> None:
         assert client.send(SMITH, [JONES, BROWN], file).status is Status.ACCEPTED
 
 
+@pytest.mark.clause("AMB-38")
 @pytest.mark.parametrize(
     ("message", "wire"), [(b"", b".\r\n"), (b".", b"..\r\n.\r\n"), (b"\r\n", b"\r\n.\r\n")]
 )
@@ -711,6 +721,7 @@ def dropping(last: Exchange, said: bytes, drop: Callable[[Wire], object]) -> Scr
     return script
 
 
+@pytest.mark.clause("4.1.1.QUIT-05")
 @pytest.mark.parametrize("drop", [Wire.finish, Wire.reset])
 @pytest.mark.parametrize("step", STEPS)
 def test_dropped_at_any_step(step: str, drop: Callable[[Wire], object]) -> None:
@@ -753,6 +764,7 @@ def test_421_to_any_command(verb: Verb, behind: bytes) -> None:
         assert is_over(client)
 
 
+@pytest.mark.clause("AMB-28")
 @pytest.mark.parametrize("step", STEPS)
 def test_421_at_any_step(step: str) -> None:
     """421 is a temporary failure, and the end of the session; QUIT is not said (AMB-28)."""
@@ -907,6 +919,7 @@ def test_a_reply_that_does_not_come() -> None:
         assert codes(to_jones(client)) == [(Status.TEMPORARY, None)]
 
 
+@pytest.mark.clause("AMB-60")
 @pytest.mark.parametrize(
     ("phase", "step"),
     [
@@ -1058,6 +1071,7 @@ def test_a_file_that_cannot_be_read() -> None:
 # Each command singly.
 
 
+@pytest.mark.clause("4.2-04")
 def test_single_commands() -> None:
     """Every command can be sent by itself, and its reply is given, whatever it is."""
     verbs = (Verb.HELO, Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.NOOP, Verb.MAIL, Verb.RCPT, Verb.RSET)
@@ -1113,6 +1127,7 @@ def test_a_session_that_was_never_opened() -> None:
     assert codes(to_jones(client)) == [(Status.TEMPORARY, None)]
 
 
+@pytest.mark.clause("4.1.1.HELO-01")
 def test_the_transcript() -> None:
     """What is said, by both, as it is said (Appendix F)."""
     lines: list[str] = []

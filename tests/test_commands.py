@@ -107,6 +107,7 @@ def test_the_fourteen() -> None:
     assert {type(command) for command, _ in LINES} == set(COMMANDS)
 
 
+@pytest.mark.clause("2-10", "4.1.2-07", "4.1.2-08", "4.1.2-09", "4.1.2-11", "4.1.2-12", "4.1.2-13")
 @pytest.mark.parametrize(("command", "line"), LINES)
 def test_print(command: Command, line: bytes) -> None:
     """4.1.2: a command prints to its line, without CRLF as text and with it as bytes."""
@@ -115,6 +116,7 @@ def test_print(command: Command, line: bytes) -> None:
     assert line.startswith(command.verb.value.encode("ascii"))
 
 
+@pytest.mark.clause("3.6-01", "3.6-13", "4.1.1.MAIL-02", "4.1.1.MAIL-04")
 @pytest.mark.parametrize(("command", "line"), LINES)
 @pytest.mark.parametrize("grammar", [STRICT, LOOSE])
 def test_parse_what_was_printed(command: Command, line: bytes, grammar: Any) -> None:
@@ -204,6 +206,7 @@ def test_domains_have_no_case() -> None:
 # What must not be sent.
 
 
+@pytest.mark.clause("2-09", "A-03")
 @pytest.mark.parametrize(("make", "argument"), [(make, argument) for make, _, argument in MAKERS])
 def test_nothing_unprintable(make: Callable[[str], Command], argument: str) -> None:
     """AMB-16: no control character and nothing but ASCII comes into a command."""
@@ -215,6 +218,7 @@ def test_nothing_unprintable(make: Callable[[str], Command], argument: str) -> N
         assert str(caught.value).isprintable()
 
 
+@pytest.mark.clause("AMB-16")
 @pytest.mark.parametrize("make", [Mail, Send, Soml, Saml, Rcpt])
 @pytest.mark.parametrize("path", ['<"a{}b"@c>', '<"{}"@c>', '<"\\{}"@c>', "<a\\{}b@c>"])
 def test_nothing_unprintable_is_quoted(make: Callable[[str], Command], path: str) -> None:
@@ -224,6 +228,7 @@ def test_nothing_unprintable_is_quoted(make: Callable[[str], Command], path: str
             make(path.format(character))
 
 
+@pytest.mark.clause("2-05", "AMB-14")
 @pytest.mark.parametrize(
     ("make", "argument"),
     [
@@ -289,6 +294,7 @@ def test_what_a_lenient_receiver_read_is_not_sent() -> None:
 # Reading.
 
 
+@pytest.mark.clause("4.1.2-03", "4.1.2-06", "AMB-12")
 @pytest.mark.parametrize(
     ("line", "read"),
     [
@@ -310,6 +316,7 @@ def test_parse(line: bytes, read: Command) -> None:
     assert parse(line) == read
 
 
+@pytest.mark.clause("2-09", "4.1.1.RCPT-02", "AMB-10", "AMB-35")
 @pytest.mark.parametrize(
     "line",
     [
@@ -360,6 +367,7 @@ def test_strings_have_no_limit_but_that_of_the_line() -> None:
     assert parse(b"VRFY " + b"x" * 10_000) == Vrfy("x" * 10_000)
 
 
+@pytest.mark.clause("AMB-07", "AMB-10", "AMB-11", "AMB-12")
 @pytest.mark.parametrize(
     ("line", "read"),
     [
@@ -379,6 +387,7 @@ def test_parse_leniently(line: bytes, read: Command) -> None:
     assert bytes(read) != line + b"\r\n"
 
 
+@pytest.mark.clause("AMB-08")
 def test_parse_any_host_name_leniently() -> None:
     """AMB-08: a lenient receiver takes any name, and keeps it."""
     read = RFC821_LENIENT.syntaxes[b"HELO"].parse(b" my_pc!", LIMITS)
@@ -416,6 +425,7 @@ def receive(verb: Verb, line: bytes) -> object:
     return receiver.next_event()
 
 
+@pytest.mark.clause("2-06", "4.1.2-01")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_case_of_words(command: type[Command]) -> None:
     """2: command words are read in each of the sixteen patterns of case."""
@@ -426,6 +436,7 @@ def test_case_of_words(command: type[Command]) -> None:
         assert receive(command.verb, word.encode("ascii") + line[4:]) == expected
 
 
+@pytest.mark.clause("4.1.2-02")
 @pytest.mark.parametrize("command", [Mail, Send, Soml, Saml, Rcpt])
 def test_case_of_keywords(command: type[Command]) -> None:
     """2: FROM and TO are read in each pattern of case."""
@@ -471,6 +482,7 @@ def test_letters_that_only_look_alike() -> None:
 TEXTS: Final = st.from_regex(r"[!-~]([ -~]{0,80}[!-~])?", fullmatch=True)
 
 
+@pytest.mark.clause("3.3-11")
 @given(st.sampled_from([Vrfy, Expn, Help]), TEXTS)
 def test_any_string(kind: Callable[[str], Command], text: str) -> None:
     """3.3: any printable string goes over the channel and is the same at the other end."""

@@ -86,6 +86,7 @@ def statuses(delivery: Delivery) -> list[tuple[Path, Status, int | None]]:
 # One transaction.
 
 
+@pytest.mark.clause("3.1-01")
 def test_one_recipient() -> None:
     """The three steps of a transaction, in order (3.1)."""
     steps, delivery = follow(plan_for(ONE), 250, 250, 354, Reply(250, "queued as 7"))
@@ -95,6 +96,7 @@ def test_one_recipient() -> None:
     assert delivery.status is Status.ACCEPTED
 
 
+@pytest.mark.clause("2-04")
 def test_one_copy_for_all() -> None:
     """The message is sent once for all of its recipients at a host (2)."""
     steps, delivery = follow(plan_for(ONE, TWO, THREE), 250, 250, 250, 250, 354, 250)
@@ -121,6 +123,7 @@ def test_the_same_recipient_twice() -> None:
     assert [status for _, status, _ in statuses(delivery)] == [Status.ACCEPTED, Status.PERMANENT]
 
 
+@pytest.mark.clause("3.2-05")
 def test_forwarding() -> None:
     """251 is an acceptance, 551 a refusal; both tell where the user is (3.2)."""
     far = Path("<Jones@USC-ISI.ARPA>")
@@ -209,6 +212,7 @@ def test_kinds_of_delivery(kind: Verb) -> None:
 # More than one transaction.
 
 
+@pytest.mark.clause("AMB-26")
 def test_recipient_storage_full() -> None:
     """552 behind an accepted recipient: the rest in another transaction (4.5.3, scenario 10)."""
     steps, delivery = follow(
@@ -322,6 +326,7 @@ ERRORS: Final[list[tuple[Exception, Status]]] = [
 ]
 
 
+@pytest.mark.clause("4.1.1.QUIT-05")
 @pytest.mark.parametrize(("error", "status"), ERRORS)
 @pytest.mark.parametrize("replies", range(5))
 def test_lost_at_any_step(replies: int, error: Exception, status: Status) -> None:
@@ -490,6 +495,7 @@ def test_status_of_a_delivery(found: list[Status], status: Status) -> None:
     assert Delivery(tuple(RecipientResult(ONE, s) for s in found)).status is status
 
 
+@pytest.mark.clause("E-04", "E-06")
 @pytest.mark.parametrize(
     ("code", "status"),
     [

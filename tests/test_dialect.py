@@ -33,6 +33,7 @@ DATA: Final[dict[str, Any]] = json.loads(
 MINIMUM_WORDS: Final = ("HELO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT")
 
 
+@pytest.mark.clause("3.8-04")
 def test_the_strict_dialect_is_the_rfc() -> None:
     """RFC821: the tables as they are, the sizes of 4.5.3, TURN off (AMB-24)."""
     assert RFC821.sequencing is SEQUENCING
@@ -73,6 +74,7 @@ def test_the_lenient_sizes_are_no_smaller() -> None:
     assert {name: size for name, size in roomy.items() if size != strict[name]} == raised
 
 
+@pytest.mark.clause("AMB-21")
 @pytest.mark.parametrize("verb", Verb)
 def test_the_codes_of_each_command(verb: Verb) -> None:
     """4.3: all the codes of the row, and those that the text adds."""
@@ -81,6 +83,7 @@ def test_the_codes_of_each_command(verb: Verb) -> None:
     assert RFC821.codes[verb] == listed | set(ADDITIONS.get(verb, ()))
 
 
+@pytest.mark.clause("AMB-31")
 @pytest.mark.parametrize("verb", Verb)
 def test_the_class_of_every_code(verb: Verb) -> None:
     """AMB-31: the class of the table in 4.3; an added code is an error, another has no class."""
@@ -92,11 +95,13 @@ def test_the_class_of_every_code(verb: Verb) -> None:
         assert RFC821.row_class(verb, code) is classes.get(code), code
 
 
+@pytest.mark.clause("3.3-12", "4.5.1-01")
 def test_the_minimum_is_that_of_the_rfc() -> None:
     """4.5.1: seven commands that every receiver implements."""
     assert sorted(verb.value for verb in MINIMUM) == sorted(MINIMUM_WORDS)
 
 
+@pytest.mark.clause("4.5.1-01")
 @pytest.mark.parametrize("word", MINIMUM_WORDS)
 def test_the_minimum_cannot_be_switched_off(word: str) -> None:
     """4.5.1: a dialect without one of the seven is none, and says which one is missing."""
@@ -104,6 +109,7 @@ def test_the_minimum_cannot_be_switched_off(word: str) -> None:
         Dialect(name="too small", off=frozenset({Verb(word), Verb.TURN}))
 
 
+@pytest.mark.clause("3.3-12")
 def test_everything_else_can_be_switched_off() -> None:
     """4.5.1: what is not in the minimum may be off, alone or together."""
     rest = {cls.verb for cls in COMMANDS} - MINIMUM

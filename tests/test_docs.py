@@ -21,6 +21,13 @@ def test_tables_page_is_current() -> None:
     assert (ROOT / "docs" / "tables.md").read_text(encoding="utf-8") == generate["page"]()
 
 
+def test_conformance_page_is_current() -> None:
+    """docs/conformance.md is what docs/generate.py makes of the clauses and markers today."""
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    assert page == generate["conformance"]()
+
+
 def test_calls_are_current() -> None:
     """docs/calls.md is what is counted: a call more on the way of every command is seen."""
     calls = runpy.run_path(str(ROOT / "docs" / "calls.py"))

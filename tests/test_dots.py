@@ -94,6 +94,7 @@ def state(encoder: DotEncoder) -> list[object]:
 # Receiving.
 
 
+@pytest.mark.clause("4.5.2-02", "4.5.2-03", "G-01")
 @pytest.mark.parametrize(
     ("wire", "message"),
     [
@@ -179,6 +180,7 @@ def test_decode_is_done_at_once() -> None:
 # Sending.
 
 
+@pytest.mark.clause("4.5.2-01", "AMB-37", "AMB-38")
 @pytest.mark.parametrize(
     ("message", "wire"),
     [
@@ -203,6 +205,7 @@ def test_encode(message: bytes, wire: bytes, line_feeds: Policy) -> None:
         assert encode(pieces, line_feeds) == wire
 
 
+@pytest.mark.clause("AMB-36")
 @pytest.mark.parametrize(
     ("message", "passed", "converted"),
     [
@@ -229,6 +232,7 @@ def test_encode_bare_newlines(message: bytes, passed: bytes, converted: bytes | 
         assert encode(pieces, CONVERT) == converted
 
 
+@pytest.mark.clause("4.5.2-01")
 def test_encode_every_short_message() -> None:
     """4.5.2: all messages of up to six octets CR, LF, dot and "a", in every cut and policy."""
     for message in SHORT:
@@ -243,6 +247,7 @@ def test_encode_every_short_message() -> None:
                 assert encode(pieces, line_feeds) == wire, (line_feeds, pieces)
 
 
+@pytest.mark.clause("4.1.1.DATA-02", "4.5.2-05", "4.5.2-06", "A-03", "AMB-39")
 @pytest.mark.parametrize("line_feeds", Policy)
 def test_encode_eight_bit(line_feeds: Policy) -> None:
     """4.5.2, AMB-39: octets over 127 pass or are refused, and are never changed."""
@@ -259,6 +264,7 @@ def test_encode_eight_bit(line_feeds: Policy) -> None:
 DOTTED: Final = [b"", b"."]
 
 
+@pytest.mark.clause("4.5.3-14")
 @pytest.mark.parametrize("line_feeds", Policy)
 @pytest.mark.parametrize("before", [b"", b"a\r\n", b".\r\n", b"a" * 998 + b"\r\n"])
 @pytest.mark.parametrize("dot", DOTTED)
@@ -276,6 +282,7 @@ def test_text_line(dot: bytes, before: bytes, end: bytes, line_feeds: Policy) ->
             assert encode(pieces, line_feeds, PASS, 1000) == expected
 
 
+@pytest.mark.clause("AMB-44")
 def test_text_line_on_the_wire() -> None:
     """4.5.3, AMB-44: with its doubled dot the longest line has 1001 octets."""
     wire = encode([b"." + b"a" * 997 + b"\r\n"], text_line=1000)
@@ -413,6 +420,7 @@ def pieces_of(data: bytes, sizes: list[int]) -> list[bytes]:
     return [data[one:other] for one, other in itertools.pairwise(ends)] + [data[ends[-1] :]]
 
 
+@pytest.mark.clause("4.5.2-04")
 @given(MESSAGES, SIZES, SIZES)
 def test_round_trip(message: bytes, sending: list[int], receiving: list[int]) -> None:
     """4.5.2: what is sent is what is received, in any cut at either side."""
@@ -433,6 +441,7 @@ def test_no_cut_matters_to_the_encoder(
     assert encode(pieces_of(message, sizes), line_feeds, eight, 8) == whole
 
 
+@pytest.mark.clause("3.1-12")
 @given(MESSAGES, st.sampled_from(Policy))
 def test_what_is_sent_ends_once(message: bytes, line_feeds: Policy) -> None:
     """4.5.2: whatever is sent, its only line of a single dot is the last one."""

@@ -47,6 +47,7 @@ THERE: Final[tuple[Exchange, ...]] = (
 )
 
 
+@pytest.mark.clause("3.2-04")
 def test_it_is_not_followed_unasked() -> None:
     """What was said is the result, with the new path for the caller to use."""
     with playing(session(*HERE)) as port, client_of(port) as client:
@@ -54,6 +55,7 @@ def test_it_is_not_followed_unasked() -> None:
     assert (result.status, result.moved_to) == (Status.PERMANENT, MOVED)
 
 
+@pytest.mark.clause("3.2-04")
 @pytest.mark.parametrize("source", [bytes, io.BytesIO, lambda text: [text]])
 def test_it_is_followed(source: Callable[[bytes], Any]) -> None:
     """Another session, to where the caller says, whose answer is the result."""

@@ -204,6 +204,7 @@ def test_every_production_has_examples() -> None:
     assert set(BNF) - own_names == set(PRODUCTIONS)
 
 
+@pytest.mark.clause("4.1.2-14", "4.1.2-23", "4.1.2-25")
 @pytest.mark.parametrize(("production", "text"), named(texts("valid")))
 def test_valid_text(production: str, text: str) -> None:
     """4.1.2: what is valid is derivable, but for the exceptions."""
@@ -211,6 +212,7 @@ def test_valid_text(production: str, text: str) -> None:
     assert verdicts(production, text) == (True, strict, loose)
 
 
+@pytest.mark.clause("4.1.2-14", "4.1.2-21", "4.1.2-23", "4.1.2-25")
 @pytest.mark.parametrize(("production", "text"), named(texts("invalid")))
 def test_invalid_text(production: str, text: str) -> None:
     """4.1.2: what is invalid is not derivable, but for the exceptions."""
@@ -268,6 +270,7 @@ CHARACTERS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+@pytest.mark.clause("4.1.2-27", "4.1.2-28", "AMB-16", "AMB-17")
 @pytest.mark.parametrize("production", CHARACTERS)
 def test_each_character(production: str) -> None:
     """4.1.2: the character classes, over all of Latin-1 and some letters and digits beyond."""
@@ -277,6 +280,7 @@ def test_each_character(production: str) -> None:
         assert [c for c in everything if match(c)] == sorted(members)
 
 
+@pytest.mark.clause("4.1.2-24", "4.1.2-37")
 @pytest.mark.parametrize(
     ("production", "lengths", "values"),
     [
@@ -295,6 +299,7 @@ def test_each_number(production: str, lengths: tuple[int, ...], values: range) -
             assert verdicts(production, digits) == (expected,) * 3, digits
 
 
+@pytest.mark.clause("AMB-13")
 @pytest.mark.parametrize(
     ("production", "text", "expected"),
     [
@@ -410,6 +415,17 @@ def derivable(production: str, text: str) -> bool:
     return len(text) in name_ends(production, text)
 
 
+@pytest.mark.clause(
+    "3.7-01",
+    "4.1.2-15",
+    "4.1.2-16",
+    "4.1.2-17",
+    "4.1.2-19",
+    "4.1.2-20",
+    "4.1.2-22",
+    "4.1.2-24",
+    "4.1.2-25",
+)
 @pytest.mark.parametrize(
     ("production", "alphabet", "longest"),
     [
@@ -448,6 +464,7 @@ def edited(draw: st.DrawFn, cases: list[tuple[str, str]]) -> tuple[str, str]:
     return production, text
 
 
+@pytest.mark.clause("4.1.2-15", "4.1.2-16", "4.1.2-18", "4.1.2-21", "4.1.2-23")
 @given(edited(PRINTED_EXAMPLES))
 def test_edited_texts(case: tuple[str, str]) -> None:
     """4.1.2: what is matched is what the printed BNF derives, near the examples too."""
@@ -546,6 +563,18 @@ def command_lines() -> Iterator[tuple[str, str, bool, bool]]:
                 yield *case, *(row[-2:] if row else (verdict, verdict))
 
 
+@pytest.mark.clause(
+    "2-05",
+    "4.1.2-03",
+    "4.1.2-07",
+    "4.1.2-08",
+    "4.1.2-09",
+    "4.1.2-10",
+    "4.1.2-11",
+    "4.1.2-12",
+    "4.1.2-13",
+    "AMB-08",
+)
 @pytest.mark.parametrize(
     ("production", "text", "strict", "loose"),
     [pytest.param(*case, id=f"{case[1]!a}"[:60]) for case in command_lines()],
@@ -556,6 +585,7 @@ def test_line_received(production: str, text: str, strict: bool, loose: bool) ->
     check_event(LENIENT_DIALECT, production, text, loose)
 
 
+@pytest.mark.clause("4.5.3-02", "4.5.3-03", "4.5.3-05", "4.5.3-07", "AMB-42")
 @pytest.mark.parametrize(
     ("key", "strict"),
     [

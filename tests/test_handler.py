@@ -55,6 +55,7 @@ def answer(handler: Handler, line: bytes) -> bytes:
     return answers(handler, line)[0]
 
 
+@pytest.mark.clause("3.3-12", "3.4-01", "E-10", "AMB-21")
 @pytest.mark.parametrize("verb", OPTIONAL)
 def test_optional_commands_are_502(verb: Verb) -> None:
     """What need not be implemented (4.5.1), and is not, gets 502 (4.2.1)."""
@@ -68,12 +69,14 @@ def test_the_methods_themselves_say_502(verb: Verb) -> None:
     assert method(EXAMPLES[verb]) == Reply(502)
 
 
+@pytest.mark.clause("4.5.1-01")
 @pytest.mark.parametrize("verb", sorted(MINIMUM))
 def test_the_minimum_is_never_502(verb: Verb) -> None:
     """HELO, MAIL, RCPT, DATA, RSET, NOOP and QUIT are implemented by every receiver (4.5.1)."""
     assert answer(Handler("peer"), LINES[verb])[:3] not in (b"500", b"502")
 
 
+@pytest.mark.clause("3.1-07")
 def test_no_mailbox_is_known() -> None:
     """Without an application there are no mailboxes: 550, and so DATA is out of order (3.1)."""
     replies = answers(Handler("peer"), LINES[Verb.MAIL], LINES[Verb.RCPT], LINES[Verb.DATA])
@@ -91,6 +94,7 @@ class Everybody(Handler):
         """Accept."""
 
 
+@pytest.mark.clause("4.1.1.DATA-05")
 def test_a_message_that_nobody_keeps_is_not_accepted() -> None:
     """250 says that the message is safe (4.1.1 DATA); who does not keep it has not said so."""
     lines = (LINES[Verb.MAIL], LINES[Verb.RCPT], LINES[Verb.DATA], b"Hello\r\n.\r\n")
@@ -116,6 +120,7 @@ class Verifying(Handler):
         return Reply(250, "<Smith@BBN-UNIX.ARPA>")
 
 
+@pytest.mark.clause("4.1.1.HELP-01", "4.1.2-06")
 def test_help_lists_what_is_implemented() -> None:
     """HELP without a topic: 214, and the commands that are not answered 502 (4.1.1 HELP)."""
     minimum = b"214 Commands: HELO MAIL RCPT DATA RSET HELP NOOP QUIT\r\n"
@@ -124,6 +129,7 @@ def test_help_lists_what_is_implemented() -> None:
     assert answer(Verifying("peer"), b"HELP\r\n") == more
 
 
+@pytest.mark.clause("4.1.1.HELP-01", "4.2.1-05", "E-10", "AMB-22", "AMB-23")
 @pytest.mark.parametrize(
     ("topic", "reply"),
     [

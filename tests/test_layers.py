@@ -114,6 +114,7 @@ def test_lower_rooms_never_import_upper_ones(module: str) -> None:
             assert level(imported) <= level(module), f"{module} imports {imported}"
 
 
+@pytest.mark.clause("1-01")
 @pytest.mark.parametrize("module", PURE_MODULES)
 def test_the_core_imports_nothing_that_touches_the_world(module: str) -> None:
     """1: SMTP is independent of its transmission channel; so is what speaks it."""

@@ -52,6 +52,7 @@ def test_metadata(name: str) -> None:
     assert metadata["counts"]
 
 
+@pytest.mark.clause("4.5.3-02")
 @pytest.mark.parametrize("name", NAMES)
 def test_floor(name: str) -> None:
     """4.5.3: "at least these sizes" are to be received, so that no limit can be lower."""
@@ -61,12 +62,14 @@ def test_floor(name: str) -> None:
         with_limit(name, floor - 1)
 
 
+@pytest.mark.clause("4.5.3-01")
 @pytest.mark.parametrize("name", NAMES)
 def test_may_be_raised(name: str) -> None:
     """4.5.3: "techniques which impose no limits" are allowed for."""
     assert getattr(with_limit(name, 1_000_000), name) == 1_000_000
 
 
+@pytest.mark.clause("4.5.3-01")
 @pytest.mark.parametrize("name", NAMES)
 def test_none(name: str) -> None:
     """4.5.3: a limit may be left out where memory is not at risk."""

@@ -48,6 +48,7 @@ def held(reader: LineReader) -> int:
 # What ends a line.
 
 
+@pytest.mark.clause("4.1.1-01", "4.1.2-26", "G-02", "AMB-35")
 @pytest.mark.parametrize(
     ("data", "lines"),
     [
@@ -114,6 +115,7 @@ def test_pieces_may_wait() -> None:
 # Lines that are too long.
 
 
+@pytest.mark.clause("4.5.3-09", "AMB-43")
 @pytest.mark.parametrize(
     ("octets_with_crlf", "length"), [(2, 0), (511, 509), (512, 510), (513, 511), (514, 511)]
 )
@@ -126,6 +128,7 @@ def test_limit(octets_with_crlf: int, length: int) -> None:
     assert read(octets(data)) == [b"x" * length, b"NOOP"]
 
 
+@pytest.mark.clause("4.5.3-21")
 @pytest.mark.parametrize("filling", [b"x", b"\r", b"\n", b"x\r", b"x\n", b"x\r\r", b"\nx"])
 def test_back_in_step_behind_a_long_line(filling: bytes) -> None:
     """4.5.3: what is too long ends where its CRLF is, and the next line is read."""

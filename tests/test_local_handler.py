@@ -148,6 +148,7 @@ def one(store: Any, terminal: Any = None, *, opening: bytes = MAIL) -> bytes:
 # A message.
 
 
+@pytest.mark.clause("4.1.1.RCPT-05", "4.1.1.DATA-06", "4.1.1.DATA-08", "4.1.1.DATA-09", "4.1.2-35")
 def test_a_message(caplog: pytest.LogCaptureFixture) -> None:
     """A message is kept behind its return path and time stamp (4.1.1 DATA, 4.1.2)."""
     store = Keeper()
@@ -158,6 +159,7 @@ def test_a_message(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
+@pytest.mark.clause("3.1-11")
 def test_250_only_when_it_is_safe() -> None:
     """The reply to the message waits for the store (4.1.1 DATA)."""
     store = Keeper()
@@ -168,6 +170,7 @@ def test_250_only_when_it_is_safe() -> None:
     assert store.calls[-1] == "commit"
 
 
+@pytest.mark.clause("3.1-04")
 def test_two_messages_in_a_session() -> None:
     """Each has its own sender and its own recipients (3.1)."""
     store = Keeper()
@@ -194,6 +197,22 @@ def test_a_notification() -> None:
     assert store.messages[0][1].startswith(b"Return-Path: <>\r\n")
 
 
+@pytest.mark.clause("3.1-13", "3.6-09")
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"From: ANN@DEF.ARPA\r\nTo: jones@ISI.ARPA\r\n\r\nBody\r\n",
+        b"To: <@ISI.ARPA:smith@ISI.ARPA>\r\nReceived: nonsense\r\n",
+        b"\r\nno header\r\n",
+    ],
+)
+def test_the_header_is_no_envelope(text: bytes) -> None:
+    """What the message says of itself leads nowhere, and is not touched (3.1, 3.6)."""
+    store = Keeper()
+    assert Talk(store).say(MAIL, SMITH, DATA, text, b".\r\n")[-1] == b"250 OK\r\n"
+    assert store.messages == [(("smith",), TRACE + text)]
+
+
 def test_everybody_has_it_once() -> None:
     """Who is reached in two ways gets one copy."""
     store = Keeper()
@@ -201,6 +220,7 @@ def test_everybody_has_it_once() -> None:
     assert [mailboxes for mailboxes, _ in store.messages] == [("smith", "jones")]
 
 
+@pytest.mark.clause("2-03", "4.1.1-03")
 @pytest.mark.parametrize(
     ("path", "reply"),
     [
@@ -221,6 +241,7 @@ def test_refused_recipients(path: bytes, reply: bytes) -> None:
     assert [mailboxes for mailboxes, _ in store.messages] == [("smith",)]
 
 
+@pytest.mark.clause("3.2-02")
 def test_a_forward_is_kept_here() -> None:
     """251: this host takes the mail, and keeps it in the mailbox of that name (3.2)."""
     store = Keeper()
@@ -229,6 +250,7 @@ def test_a_forward_is_kept_here() -> None:
     assert [mailboxes for mailboxes, _ in store.messages] == [("crispin",)]
 
 
+@pytest.mark.clause("3.3-07", "4.1.1.VRFY-01", "4.1.1.EXPN-01")
 def test_vrfy_and_expn() -> None:
     """The host answers for its users and lists (3.3)."""
     assert Talk(Keeper()).say(b"VRFY fred\r\n", b"EXPN friends\r\n") == [
@@ -242,6 +264,7 @@ def test_vrfy_and_expn() -> None:
 # The time stamp.
 
 
+@pytest.mark.clause("4.1.1.DATA-06")
 @pytest.mark.parametrize(
     ("peer", "helo", "dialect", "name"),
     [
@@ -291,6 +314,7 @@ LOCAL_ERROR: Final = b"451 Requested action aborted: local error in processing\r
 NO_STORAGE: Final = b"452 Requested action not taken: insufficient system storage\r\n"
 
 
+@pytest.mark.clause("4.1.1.DATA-05", "4.2.1-10", "E-05")
 @pytest.mark.parametrize("step", ["write", "commit"])
 @pytest.mark.parametrize(
     ("error", "reply"), [(FULL, NO_STORAGE), (QUOTA, NO_STORAGE), (BROKEN, LOCAL_ERROR)]
@@ -314,6 +338,7 @@ def test_a_failure_is_met_once() -> None:
     assert store.calls == ["begin", "write", "abort"]
 
 
+@pytest.mark.clause("3.1-15", "E-05")
 def test_a_store_that_cannot_begin() -> None:
     """451 to DATA, which has no 452 (4.3); then the client may try again."""
     store = Keeper(begin=FULL)
@@ -396,6 +421,7 @@ def test_without_a_terminal_whatever_the_dialect(command: Any) -> None:
     assert getattr(handler, command.verb.value.lower())(command) == Reply(502)
 
 
+@pytest.mark.clause("3.4-02", "3.4-04", "3.4-05", "4.1.1.SEND-01", "4.1.1.SOML-01", "4.1.1.SAML-01")
 @pytest.mark.parametrize(
     ("kind", "in_mailbox", "at_terminal"),
     [
@@ -424,6 +450,7 @@ def test_with_a_terminal_all_is_offered() -> None:
 SAML: Final = b"SAML FROM:<JOE@ABC.ARPA>\r\n"
 
 
+@pytest.mark.clause("3.4-05")
 @pytest.mark.parametrize("error", [BROKEN, ValueError("closed file")])
 def test_saml_and_a_terminal_that_is_gone(
     error: Exception, caplog: pytest.LogCaptureFixture
@@ -436,6 +463,7 @@ def test_saml_and_a_terminal_that_is_gone(
     assert f"a message could not be shown: {error}" in caplog.text
 
 
+@pytest.mark.clause("3.4-05")
 def test_saml_and_a_mailbox_that_fails() -> None:
     """What is not in the mailbox is not shown: it will come again."""
     store, terminal = Keeper(commit=BROKEN), Keeper()
@@ -444,6 +472,7 @@ def test_saml_and_a_mailbox_that_fails() -> None:
     assert terminal.calls[-1] == "abort"
 
 
+@pytest.mark.clause("3.4-02")
 def test_send_and_a_terminal_that_is_gone() -> None:
     """Success of SEND means the terminal (3.4)."""
     store, terminal = Keeper(), Keeper(commit=BROKEN)

@@ -81,6 +81,7 @@ def test_nobody_at_all() -> None:
 # RCPT.
 
 
+@pytest.mark.clause("2-08", "3.1-07", "3.2-01", "3.6-07", "4.1.1.RCPT-03", "4.2.1-09", "AMB-19")
 @pytest.mark.parametrize(
     ("path", "reply", "mailboxes"),
     [
@@ -162,6 +163,7 @@ def test_any_lists_and_forwards(
 # VRFY.
 
 
+@pytest.mark.clause("3.2-01", "3.3-01", "3.3-03", "3.3-04", "3.3-05", "3.3-13", "4.1.1.VRFY-01")
 @pytest.mark.parametrize(
     ("string", "reply"),
     [
@@ -197,6 +199,7 @@ def test_verify(string: str, reply: Reply) -> None:
     assert ISI.verify(string) == reply
 
 
+@pytest.mark.clause("3.3-08")
 def test_verify_where_names_are_ambiguous() -> None:
     """A full name that fits more than one user is 553 (3.3)."""
     host = LocalHost.from_config({"mailboxes": {"a": "Jon Smith", "b": "Jane Smith"}})
@@ -213,6 +216,7 @@ def test_verify_where_anybody_is_here() -> None:
 # EXPN.
 
 
+@pytest.mark.clause("3.3-02", "3.3-06", "3.3-07", "4.1.1.EXPN-01", "AMB-20")
 @pytest.mark.parametrize(
     ("string", "reply"),
     [
@@ -294,6 +298,7 @@ def test_wrong_configurations(config: dict[str, Any], message: str) -> None:
         LocalHost.from_config(config)
 
 
+@pytest.mark.clause("AMB-19")
 def test_a_forward_is_251_or_551() -> None:
     """No other reply carries a path (3.2)."""
     with pytest.raises(ValueError, match="reply"):

@@ -65,6 +65,7 @@ def files(root: Path) -> list[str]:
 # Keeping.
 
 
+@pytest.mark.clause("4.1.1.RCPT-05")
 def test_a_message(tmp_path: Path) -> None:
     """A message is a file in `new`, with its trace lines first and its lines ended by LF."""
     keep(tmp_path, "smith", data=b"Subject: x\r\n\r\n.dot\r\n")

@@ -76,6 +76,7 @@ def text_of(reason: Reply | str, host: str | None = None) -> str:
 # Example 7.
 
 
+@pytest.mark.clause("3.6-11", "4.1.1.DATA-11")
 def test_example_7() -> None:
     """The message of the RFC, byte for byte but for the zone, which RFC 822 wants in the date."""
     result = about(LOST, strict=True)
@@ -85,6 +86,7 @@ def test_example_7() -> None:
     assert [*result.message.decode("ascii").split("\r\n")[:-1], "."] == printed
 
 
+@pytest.mark.clause("3.6-12", "3.6-13", "4.1.1.MAIL-04")
 def test_the_envelope() -> None:
     """It goes back by the reverse-path as it came, route and all, and can cause no other (3.6)."""
     result = about(LOST)
@@ -119,6 +121,7 @@ def test_no_reply() -> None:
     assert text_of("") == f"{begin}  This happened:\r\n   \r\n"
 
 
+@pytest.mark.clause("4.1.1.DATA-12")
 def test_several_recipients() -> None:
     """All in one, in their order; 4.1.1 DATA leaves it open, so the caller has the choice."""
     other = Failure(Path("<Postmaster>"), "The mailbox is full.")

@@ -172,6 +172,7 @@ def test_an_empty_message_ends() -> None:
     assert everywhere(b"\r\n.\r\n") == {b"\r\n"}
 
 
+@pytest.mark.clause("4.5.2-08")
 @pytest.mark.parametrize(
     ("wire", "message"),
     [
@@ -239,6 +240,7 @@ def test_a_lone_carriage_return_never_leaves(message: bytes) -> None:
         sent(message)
 
 
+@pytest.mark.clause("4.5.2-07")
 @pytest.mark.parametrize(
     "message", [b"a\r\n", b"a\r\n\r\n", b"\r\n", b"\r\n\r\na\r\n\r\n\r\n", b"a\r\n \r\n"]
 )
@@ -250,6 +252,7 @@ def test_line_ends_are_as_they_were(message: bytes) -> None:
     assert everywhere(message + b".\r\n") == {message}
 
 
+@pytest.mark.clause("4.5.2-06")
 def test_a_high_bit_is_never_stripped() -> None:
     """AMB-39. Class: octets over 127 lose their high bit, and 8D 8A becomes a line end. Here they
     are data, or the message is refused.
@@ -658,6 +661,7 @@ def told(line: bytes, dialect: Dialect = RFC821) -> Command | int:
     return event.reply.code if isinstance(event, Rejected) else event
 
 
+@pytest.mark.clause("AMB-58")
 def test_a_source_route_is_kept() -> None:
     """3.6. Class: source routes are accepted and dropped, so that nobody can relay by them. Here a
     path keeps its text, and gives its hosts and its mailbox.
@@ -686,6 +690,7 @@ def test_quotes_belong_to_a_mailbox() -> None:
     assert str(Mailbox('"a@b"@x').domain) == "x"
 
 
+@pytest.mark.clause("4.1.2-29")
 def test_quoted_pairs_need_no_quotes() -> None:
     """4.1.2, example Joe\\,Smith. Class: a quoted pair outside quotes is refused, or crashes the
     parser.
@@ -700,6 +705,7 @@ def test_quoted_pairs_need_no_quotes() -> None:
     assert told(b"RCPT TO:<\\") == 501
 
 
+@pytest.mark.clause("3.6-13", "AMB-14", "AMB-15")
 def test_null_and_postmaster_are_two_things() -> None:
     """3.6, AMB-14, AMB-15. Class: "<>" and "<Postmaster>" are taken for one another, or "<>" is
     accepted as a recipient. Here "<>" is for MAIL only, and "<Postmaster>" for RCPT only.
@@ -720,6 +726,7 @@ def test_null_and_postmaster_are_two_things() -> None:
             wrong()
 
 
+@pytest.mark.clause("4.1.2-31")
 @pytest.mark.parametrize(
     ("domain", "legal"),
     [

@@ -115,6 +115,7 @@ ANSWERS: st.SearchStrategy[Callable[[], Answer]] = st.one_of(
 # --- any cut of the input -----------------------------------------------------------------------
 
 
+@pytest.mark.clause("4.1.1-01")
 @pytest.mark.parametrize("name", DIALECTS)
 @given(st.data(), given_by.client_streams, ANSWERS)
 def test_a_receiver_is_blind_to_the_cut(
@@ -310,6 +311,7 @@ def test_every_short_message_is_decoded_by_the_letter() -> None:
             assert decoded([wire[:cut], wire[cut:]]) == expected, (hazard, cut)
 
 
+@pytest.mark.clause("4.5.2-04")
 def test_every_short_message_comes_back() -> None:
     """4.5.2: all of them once more, through an encoder and a decoder, in two parts."""
     for hazard in HAZARDS:
@@ -346,6 +348,7 @@ def test_mail_data_never_splits_a_line_end(
             before = event.data
 
 
+@pytest.mark.clause("4.5.2-07")
 @given(st.data(), given_by.mail_data)
 def test_a_message_comes_out_as_it_went_in(data: st.DataObject, message: bytes) -> None:
     """4.5.2, AMB-37: any bytes through both roles, cut anywhere on both sides."""
@@ -436,6 +439,7 @@ def test_a_broken_channel_stays_broken(noise: bytes) -> None:
 OWED_A_REPLY = (Command, Connected, EndOfData, Rejected)
 
 
+@pytest.mark.clause("2-02", "4.2-01")
 @given(given_by.client_streams, ANSWERS, st.sampled_from(list(DIALECTS)))
 def test_each_command_has_one_reply(stream: bytes, answer: Callable[[], Answer], name: str) -> None:
     """4.2: the greeting, and then exactly one reply for each command and each message."""
@@ -444,6 +448,7 @@ def test_each_command_has_one_reply(stream: bytes, answer: Callable[[], Answer],
     assert len(split_replies(session.output)) == len(owed)
 
 
+@pytest.mark.clause("4.2-01")
 @given(given_by.client_streams, st.sampled_from([RFC821, RFC821_LENIENT, EVERYTHING]))
 def test_each_line_has_one_reply(stream: bytes, dialect: Dialect) -> None:
     """4.2: where DATA, QUIT and TURN are refused, so that all lines are commands, they count."""
@@ -481,6 +486,7 @@ def test_a_reply_is_one_reply_whatever_its_text(
     assert written == safe(lines)
 
 
+@pytest.mark.clause("4.2-02")
 @given(given_by.client_streams, st.lists(given_by.any_text, min_size=1, max_size=3), st.booleans())
 def test_a_receiver_writes_replies_whatever_the_application_says(
     stream: bytes, texts: list[str], in_the_end: bool
@@ -555,6 +561,7 @@ def safe(text: str) -> str:
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
 
 
+@pytest.mark.clause("4.2-07", "E-12")
 @given(st.data(), given_by.reply_streams)
 def test_a_reply_is_read_by_the_letter(data: st.DataObject, wire: bytes) -> None:
     """4.2, Appendix E, AMB-33, AMB-34: any bytes, in any cut, as the first reply of a session."""
@@ -649,6 +656,7 @@ def read(line: bytes, verb: Verb, dialect: Dialect) -> object:
     return receiver.next_event()
 
 
+@pytest.mark.clause("2-07", "4.1.2-04")
 @given(given_by.commands, st.sampled_from([EVERYTHING, RFC821_LENIENT.offering(Verb)]))
 def test_a_command_reads_back_as_itself(command: Command, dialect: Dialect) -> None:
     """2, 4.1.2: what goes out comes in: the same value, and the same text byte for byte."""

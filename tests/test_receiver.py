@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -130,6 +131,7 @@ def bytewise(data: bytes) -> list[bytes]:
 # --- The opening ------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("2-01", "4.3-02")
 def test_the_greeting_is_owed_first() -> None:
     """4.3: the receiver greets when the connection is made, and says nothing before."""
     receiver = Receiver(HOST)
@@ -143,6 +145,7 @@ def test_the_greeting_is_owed_first() -> None:
     assert receiver.next_event() is NEED_DATA
 
 
+@pytest.mark.clause("4.3-05")
 @pytest.mark.parametrize("domain", ["", "two words", "-x", "a\r\nb", "1.2.3.4"])
 def test_a_receiver_has_a_name(domain: str) -> None:
     """4.2.1: its name is the first word of its greeting, so it has to be one."""
@@ -159,6 +162,7 @@ def test_what_comes_before_the_greeting_waits_for_it() -> None:
     assert str(receiver.next_event()) == "HELO a.b"
 
 
+@pytest.mark.clause("4.3-04")
 def test_a_greeting_may_refuse_with_421() -> None:
     """4.3: 421 instead of a greeting closes at once."""
     receiver = Receiver(HOST)
@@ -168,6 +172,7 @@ def test_a_greeting_may_refuse_with_421() -> None:
     assert receiver.next_event() == Closed()
 
 
+@pytest.mark.clause("AMB-29")
 @pytest.mark.parametrize("verb", [verb for verb in WORDS if verb is not Verb.QUIT])
 def test_after_another_refusal_only_quit_is_legal(verb: Verb) -> None:
     """AMB-29: a dialect whose greeting may be 554 then answers all but QUIT with 503."""
@@ -192,6 +197,7 @@ def written(verb: Verb, code: int) -> bytes:
     return b"%d %stext\r\n" % (code, b"BBN-UNIX.ARPA " if named else b"")
 
 
+@pytest.mark.clause("3.3-09", "3.3-10", "4.2.1-06", "4.2.1-09", "4.2.1-10")
 @pytest.mark.parametrize(
     ("verb", "code"), [(verb, code) for verb in Verb for code in sorted(WHOLE.codes[verb])]
 )
@@ -206,6 +212,7 @@ def test_every_legal_reply_is_written_exactly(verb: Verb, code: int) -> None:
     assert receiver.data_to_send() == b""
 
 
+@pytest.mark.clause("4.2.2-01", "4.3-06", "E-08", "E-09", "AMB-21", "AMB-30")
 @pytest.mark.parametrize("verb", Verb)
 @pytest.mark.parametrize("bare", [False, True], ids=["with text", "without text"])
 def test_every_other_code_is_refused(verb: Verb, bare: bool) -> None:
@@ -222,6 +229,7 @@ def test_every_other_code_is_refused(verb: Verb, bare: bool) -> None:
     assert (receiver.state, receiver.envelope) == (state, envelope)
 
 
+@pytest.mark.clause("3.2-02", "3.2-03")
 @pytest.mark.parametrize("verb", [Verb.RCPT, Verb.VRFY])
 @pytest.mark.parametrize("code", [251, 551])
 def test_a_forwarding_reply_carries_a_path(verb: Verb, code: int) -> None:
@@ -236,6 +244,7 @@ def test_a_forwarding_reply_carries_a_path(verb: Verb, code: int) -> None:
     assert receiver.data_to_send() == b"%d try <Smith@USC-ISIF.ARPA>\r\n" % code
 
 
+@pytest.mark.clause("2-01")
 def test_nothing_is_owed_without_a_command() -> None:
     """4.2: a reply, or an accept(), without a command is an error, in any state."""
     for state in State:
@@ -259,6 +268,9 @@ ORDINARY_REPLIES: Final = {
 }
 
 
+@pytest.mark.clause(
+    "3.1-03", "3.1-06", "4.1.1.HELO-02", "4.1.1.RSET-02", "4.1.1.NOOP-01", "4.2.1-06", "4.2.1-11"
+)
 @pytest.mark.parametrize("verb", [verb for verb in Verb if verb not in (Verb.VRFY, Verb.EXPN)])
 def test_the_ordinary_reply_to_each_verb(verb: Verb) -> None:
     """4.2.1, Appendix F: accept() gives the success of the row, in the standard words."""
@@ -267,6 +279,7 @@ def test_the_ordinary_reply_to_each_verb(verb: Verb) -> None:
     assert receiver.data_to_send() == ORDINARY_REPLIES[verb]
 
 
+@pytest.mark.clause("4.2-06", "E-08")
 @pytest.mark.parametrize("verb", Verb)
 def test_the_ordinary_reply_in_other_words(verb: Verb) -> None:
     """Appendix E: the text is free, in several lines too; the code is not."""
@@ -278,6 +291,7 @@ def test_the_ordinary_reply_in_other_words(verb: Verb) -> None:
     )
 
 
+@pytest.mark.clause("3.3-01", "3.3-02")
 @pytest.mark.parametrize("verb", [Verb.VRFY, Verb.EXPN])
 def test_an_inquiry_succeeds_with_mailboxes(verb: Verb) -> None:
     """3.3: the success of VRFY and EXPN has to name a mailbox, so there is no ordinary one."""
@@ -306,6 +320,7 @@ def test_help_names_what_is_offered() -> None:
     assert receiver.data_to_send() == b"214 Commands: HELO MAIL RCPT DATA RSET HELP NOOP QUIT\r\n"
 
 
+@pytest.mark.clause("3.5-03", "4.1.1.HELO-02", "4.2.1-07", "4.3-05")
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -353,6 +368,7 @@ def test_unsafe_text_is_made_safe(text: str, output: bytes) -> None:
     assert receiver.data_to_send() == output
 
 
+@pytest.mark.clause("4.2-02", "4.5.3-11")
 @given(lines=st.lists(st.text(max_size=600), min_size=1, max_size=4))
 def test_any_text_is_one_reply(lines: list[str]) -> None:
     """4.2: no text of an application can break out of its reply."""
@@ -365,6 +381,22 @@ def test_any_text_is_one_reply(lines: list[str]) -> None:
 # --- The order of checks ----------------------------------------------------------------------
 
 
+@pytest.mark.clause(
+    "3.1-03",
+    "3.1-16",
+    "4.1.1.HELO-04",
+    "4.1.1.HELO-05",
+    "4.1.1.RSET-02",
+    "4.1.1.NOOP-01",
+    "4.1.1.ORDER-01",
+    "4.1.1.ORDER-03",
+    "4.2.1-04",
+    "AMB-02",
+    "AMB-03",
+    "AMB-04",
+    "AMB-05",
+    "AMB-06",
+)
 @pytest.mark.parametrize("state", COMMAND_STATES)
 @pytest.mark.parametrize("verb", WORDS)
 def test_every_command_in_every_state(state: State, verb: Verb) -> None:
@@ -401,6 +433,16 @@ MALFORMED: Final = {
 }
 
 
+@pytest.mark.clause(
+    "4.1.1.HELO-06",
+    "4.1.1.MAIL-05",
+    "4.1.1.RCPT-02",
+    "4.1.2-10",
+    "4.2.1-02",
+    "AMB-01",
+    "AMB-07",
+    "AMB-55",
+)
 @pytest.mark.parametrize("state", COMMAND_STATES)
 @pytest.mark.parametrize("verb", WORDS)
 def test_every_malformed_command_in_every_state(state: State, verb: Verb) -> None:
@@ -413,6 +455,7 @@ def test_every_malformed_command_in_every_state(state: State, verb: Verb) -> Non
     assert (receiver.state, receiver.envelope) == (state, envelope)
 
 
+@pytest.mark.clause("4.2.1-03", "AMB-01", "AMB-24")
 @pytest.mark.parametrize("state", COMMAND_STATES)
 @pytest.mark.parametrize("verb", sorted({*WORDS} - {*NO_ARGUMENT, Verb.HELO, Verb.MAIL, Verb.RCPT}))
 @pytest.mark.parametrize("malformed", [False, True])
@@ -425,6 +468,7 @@ def test_what_is_off_is_502_in_every_state(state: State, verb: Verb, malformed: 
     assert receiver.data_to_send() == OFF * 2
 
 
+@pytest.mark.clause("4.1.1-02", "4.2.1-01", "AMB-09", "AMB-35", "AMB-56", "AMB-57")
 @pytest.mark.parametrize("state", COMMAND_STATES)
 @pytest.mark.parametrize(
     "line",
@@ -454,6 +498,7 @@ def test_what_is_no_command_is_500_in_every_state(state: State, line: bytes) -> 
     assert receiver.state is state
 
 
+@pytest.mark.clause("4.2.1-01", "4.5.3-17", "AMB-01")
 @pytest.mark.parametrize("line", [b"x" * 511, b"DATA " + b"x" * 506, b"RCPT TO:<" + b"x" * 9000])
 def test_too_long_comes_first(line: bytes) -> None:
     """AMB-01, 4.5.3: 500 for the length, whatever the word, its argument and the sequence."""
@@ -468,17 +513,21 @@ def test_words_in_any_case(line: bytes) -> None:
     assert ask(receiver_at(State.INITIAL), line + b"\r\n") == Noop()
 
 
+@pytest.mark.clause("4.1.1.ORDER-04")
 @pytest.mark.parametrize("state", [State.INITIAL, State.READY, State.MAIL, State.RCPT])
-def test_an_error_leaves_no_trace(state: State) -> None:
+@pytest.mark.parametrize("anew", [b"", b"RSET\r\nHELO a.b\r\n"], ids=["going on", "anew"])
+def test_an_error_leaves_no_trace(state: State, anew: bytes) -> None:
     """4.1.1 p27: after 500, 501, 502 and 503 a session goes on as if they had not been."""
     plain, disturbed = receiver_at(state, RFC821), receiver_at(state, RFC821)
     for line in (b"XYZZY", b"DATA now", b"HELO -", b"TURN", b"MAIL FROM:x", b"RCPT TO:<>"):
         assert isinstance(ask(disturbed, line + b"\r\n"), Rejected)
     disturbed.data_to_send()
-    rest = b"RSET\r\nHELO a.b\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
+    assert (disturbed.state, disturbed.envelope) == (state, plain.envelope)
+    rest = anew + b"MAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
     assert converse(disturbed, [rest]) == converse(plain, [rest])
 
 
+@pytest.mark.clause("4.1.1-01", "4.1.2-05", "4.1.2-26")
 @pytest.mark.parametrize("verb", WORDS)
 def test_nothing_happens_before_crlf(verb: Verb) -> None:
     """4.1.2 p28: no action before the CRLF, and neither CR nor LF alone is one."""
@@ -499,6 +548,57 @@ def test_no_reply_echoes_the_peer(line: bytes) -> None:
         assert receiver.data_to_send() in known
     else:
         assert receiver.data_to_send() == b""
+
+
+TRANSACTION: Final = (Verb.MAIL, Verb.RCPT, Verb.DATA)
+
+
+@pytest.mark.clause("3.1-01", "3.1-15", "3.1-16", "4.1.1.ORDER-03", "4.2.1-04")
+@pytest.mark.parametrize("verbs", list(itertools.product(TRANSACTION, repeat=3)))
+def test_only_one_order_leads_to_mail_data(verbs: tuple[Verb, ...]) -> None:
+    """3.1: of all orders of three, MAIL, RCPT, DATA alone leads to 354; what is amiss is 503."""
+    receiver = receiver_at(State.READY)
+    outputs = [converse(receiver, [LINES[verb]])[1] for verb in verbs]
+    for verb, output in zip(verbs, outputs, strict=True):
+        assert output in (ORDINARY_REPLIES[verb], SEQUENCE)
+    assert (ORDINARY_REPLIES[Verb.DATA] in outputs) is (verbs == TRANSACTION)
+
+
+@pytest.mark.clause("3.1-02", "4.1.1.HELO-03", "4.1.1.RSET-01", "4.1.1.ORDER-02", "AMB-54")
+@pytest.mark.parametrize("clearing", [b"RSET\r\n", b"HELO a.b\r\n", b"DATA\r\nx\r\n.\r\n"])
+def test_mail_begins_without_recipients(clearing: bytes) -> None:
+    """3.1: neither before the next MAIL nor behind it is there a recipient of the last one."""
+    for opening in (b"", LINES[Verb.MAIL]):
+        receiver = receiver_at(State.RCPT)
+        events, output = converse(receiver, [clearing + opening + b"DATA\r\n"])
+        assert events[-1] == Rejected(Reply(503), Verb.DATA, b"DATA")
+        assert output.endswith(SEQUENCE)
+        assert receiver.envelope == (Envelope(Verb.MAIL, SMITH) if opening else None)
+
+
+@pytest.mark.clause("3.2-02", "3.2-03")
+def test_who_is_elsewhere_is_no_recipient() -> None:
+    """3.2: 551 refuses, so that with it alone DATA is out of sequence; 251 accepts."""
+    receiver = receiver_at(State.MAIL)
+    step(receiver, Verb.RCPT, 551)
+    assert ask(receiver, b"DATA\r\n") == Rejected(Reply(503), Verb.DATA, b"DATA")
+    step(receiver, Verb.RCPT, 251)
+    assert ask(receiver, b"DATA\r\n") == Data()
+    assert receiver.envelope == ENVELOPE
+
+
+@pytest.mark.clause(
+    "4.1.1.VRFY-02", "4.1.1.EXPN-02", "4.1.1.HELP-02", "4.1.1.NOOP-02", "4.1.1.ORDER-01"
+)
+@pytest.mark.parametrize("verb", [Verb.VRFY, Verb.EXPN, Verb.HELP, Verb.NOOP])
+def test_an_inquiry_between_the_steps(verb: Verb) -> None:
+    """4.1.1 p27: at any time, before HELO too; the transaction around it goes on to its end."""
+    receiver = receiver_at(State.INITIAL)
+    lines = [LINES[Verb.HELO], *(LINES[step] for step in TRANSACTION), b"x\r\n.\r\n"]
+    plain, _ = converse(receiver_at(State.INITIAL), lines)
+    events, _ = converse(receiver, [LINES[verb] + line for line in lines[:-1]] + lines[-1:])
+    assert [event for event in events if event != EXAMPLES[verb]] == plain
+    assert len(events) == len(plain) + 4
 
 
 # --- Pipelined input --------------------------------------------------------------------------
@@ -531,16 +631,19 @@ SESSION_EVENTS: Final[list[Event]] = [
 ]
 
 
+@pytest.mark.clause("AMB-47")
 def test_a_session_in_one_read() -> None:
     """2, 4.2: commands that come at once are judged in order, each with exactly one reply."""
     assert converse(Receiver(HOST), [SESSION]) == (SESSION_EVENTS, SESSION_OUTPUT)
 
 
+@pytest.mark.clause("3.1-10", "AMB-46")
 def test_a_session_byte_by_byte() -> None:
     """4.1.2: the same bytes one at a time are the same session, QUIT being data inside DATA."""
     assert converse(Receiver(HOST), bytewise(SESSION)) == (SESSION_EVENTS, SESSION_OUTPUT)
 
 
+@pytest.mark.clause("2-02")
 def test_an_owed_reply_holds_the_input_back() -> None:
     """4.3: nothing is read ahead of a reply that is owed, and no event is lost by asking."""
     receiver = receiver_at(State.READY)
@@ -562,6 +665,7 @@ def test_a_recipient_is_judged_after_its_mail() -> None:
     assert receiver.next_event() == Rejected(Reply(503), Verb.RCPT, LINES[Verb.RCPT][:-2])
 
 
+@pytest.mark.clause("AMB-48")
 @pytest.mark.parametrize("code", [451, 500, 501, 503, 554])
 def test_behind_a_refused_data_come_commands(code: int) -> None:
     """AMB-48: what follows DATA is mail only if 354 is the answer."""
@@ -575,6 +679,7 @@ def test_behind_a_refused_data_come_commands(code: int) -> None:
     assert receiver.state is State.RCPT
 
 
+@pytest.mark.clause("3.1-10", "4.1.1.DATA-01", "AMB-48")
 def test_behind_an_accepted_data_comes_mail() -> None:
     """AMB-48: the same bytes behind 354 are a message."""
     receiver = receiver_at(State.RCPT)
@@ -595,6 +700,7 @@ def test_the_last_line_of_one_read_may_be_half() -> None:
 # --- Mail data --------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("4.1.1-04", "4.1.1.DATA-01", "4.4-04")
 def test_mail_data_is_streamed() -> None:
     """4.5.2: each piece is given as it comes, nothing is written, and no reply is owed."""
     receiver = receiver_at(State.DATA)
@@ -618,6 +724,7 @@ def test_pieces_are_bounded_by_the_reads(data: bytes, size: int) -> None:
             event = receiver.next_event()
 
 
+@pytest.mark.clause("4.1.1.DATA-03", "4.5.2-02", "4.5.2-03", "AMB-38")
 @pytest.mark.parametrize(
     ("wire", "data"),
     [
@@ -639,6 +746,32 @@ def test_transparency(wire: bytes, data: bytes) -> None:
         assert output == b"250 OK\r\n"
 
 
+@pytest.mark.clause("4.1.1.DATA-02", "4.5.2-05", "AMB-40")
+@pytest.mark.parametrize("code", range(128))
+def test_every_character_is_delivered(code: int) -> None:
+    """4.5.2: any of the 128, control characters and NUL too, wherever it stands in a line."""
+    octet = bytes([code])
+    for line in (b"a" + octet + b"b", b"a" + octet, octet + b"b" if octet != b"." else b"b"):
+        wire = line + b"\r\n.\r\n"
+        for pieces in ([wire], bytewise(wire)):
+            events, output = converse(receiver_at(State.DATA, RFC821), pieces)
+            assert events[0] == MailData(line + b"\r\n")
+            assert output == b"250 OK\r\n"
+
+
+@pytest.mark.clause("4.5.3-13")
+@pytest.mark.parametrize("dialect", [RFC821, RFC821_LENIENT])
+@pytest.mark.parametrize("line", [b"x" * 998, b"." + b"x" * 997, b"." * 998])
+def test_the_longest_text_line(line: bytes, dialect: Dialect) -> None:
+    """4.5.3: 1000 octets with CRLF are taken, the period that was added not counted."""
+    stuffed = b"." + line if line.startswith(b".") else line
+    for pieces in ([stuffed + b"\r\n.\r\n"], bytewise(stuffed + b"\r\n.\r\n")):
+        events, output = converse(receiver_at(State.DATA, dialect), pieces)
+        assert events == [MailData(line + b"\r\n"), EndOfData(ENVELOPE, 1000, False)]
+        assert output == b"250 OK\r\n"
+
+
+@pytest.mark.clause("4.1.1.DATA-03", "4.5.2-08", "G-01")
 @pytest.mark.parametrize(
     "fake",
     [
@@ -657,6 +790,7 @@ def test_nothing_else_ends_the_mail(fake: bytes) -> None:
         assert output == b"250 OK\r\n"
 
 
+@pytest.mark.clause("3.1-14")
 def test_the_end_of_data_says_what_came() -> None:
     """3.1: the message, once complete, with its envelope, its size and whether it is 8-bit."""
     receiver = receiver_at(State.DATA, attrs.evolve(WHOLE, eight_bit=Policy.PASS))
@@ -668,6 +802,7 @@ def test_the_end_of_data_says_what_came() -> None:
     assert events == [MailData(b"x\r\n"), EndOfData(ENVELOPE, 3, False)]
 
 
+@pytest.mark.clause("4.1.1.DATA-04", "4.1.1.DATA-05")
 @pytest.mark.parametrize("code", [250, 451, 452, 552, 554])
 def test_after_the_message_the_buffers_are_empty(code: int) -> None:
     """4.1.1 DATA: whatever the answer, the transaction is over, and DATA is out of sequence."""
@@ -678,6 +813,7 @@ def test_after_the_message_the_buffers_are_empty(code: int) -> None:
     assert ask(receiver, b"DATA\r\n") == Rejected(Reply(503), Verb.DATA, b"DATA")
 
 
+@pytest.mark.clause("3.1-02", "4.1.1.MAIL-01", "4.1.1.ORDER-02", "G-05")
 def test_several_messages_in_one_session() -> None:
     """4.1.1 p27: a session has any number of transactions, none of which knows of another."""
     one = b"MAIL FROM:<>\r\nRCPT TO:<u%d@b.c>\r\nDATA\r\n%d\r\n.\r\n"
@@ -697,6 +833,7 @@ def limited(**limits: int) -> Dialect:
     return attrs.evolve(WHOLE, limits=Limits(**limits))
 
 
+@pytest.mark.clause("3.1-08", "4.5.3-15", "4.5.3-19", "AMB-26")
 def test_a_hundred_recipients_are_taken() -> None:
     """4.5.3: 100 recipients; the next is 552, and the transaction goes on with the hundred."""
     receiver = receiver_at(State.MAIL)
@@ -725,6 +862,7 @@ def test_refused_recipients_do_not_count() -> None:
     assert ask(receiver, LINES[Verb.RCPT]) == Rcpt(JONES)
 
 
+@pytest.mark.clause("4.5.3-09", "4.5.3-17", "AMB-43")
 @pytest.mark.parametrize("pad", [0, 1])
 @pytest.mark.parametrize("size", [1, 100, 1000])
 def test_the_longest_command_line(pad: int, size: int) -> None:
@@ -740,6 +878,7 @@ def test_the_longest_command_line(pad: int, size: int) -> None:
         assert output == b"250 <Smith@BBN-UNIX.ARPA>\r\n250 OK\r\n"
 
 
+@pytest.mark.clause("4.5.3-21")
 @pytest.mark.parametrize("end", [b"x\r\n", b"\r\r\n", b"\n"])
 def test_an_endless_line_is_thrown_away_as_it_comes(end: bytes) -> None:
     """4.5.3-21: one reply for a line of a megabyte, and what follows it is the next command."""
@@ -753,6 +892,7 @@ def test_an_endless_line_is_thrown_away_as_it_comes(end: bytes) -> None:
     assert output.startswith(TOO_LONG + b"221 ")
 
 
+@pytest.mark.clause("4.5.3-18")
 @pytest.mark.parametrize(
     ("line", "reply"),
     [
@@ -781,6 +921,7 @@ def test_a_reply_that_has_its_lines_is_given_alone() -> None:
     assert receiver.reply_owed is Verb.NOOP
 
 
+@pytest.mark.clause("4.5.3-20", "AMB-45")
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 100])
 def test_a_message_of_the_limit_and_of_one_octet_more(size: int) -> None:
     """4.5.3, AMB-45: over the limit it is swallowed to its end, then 552; then all is as ever."""
@@ -809,6 +950,7 @@ def test_a_refused_message_does_not_taint_the_next() -> None:
     assert [event.size for event in ends] == [7]
 
 
+@pytest.mark.clause("AMB-59")
 def test_a_bound_on_errors() -> None:
     """AMB-59: one error over the limit is answered 421, and the session is closed."""
     receiver = receiver_at(State.RCPT, limited(errors=2))
@@ -831,6 +973,7 @@ def test_the_refusals_of_an_application_are_no_errors() -> None:
     assert receiver.state is State.MAIL
 
 
+@pytest.mark.clause("4.1.1.QUIT-02", "AMB-59")
 def test_no_bound_on_errors_by_default() -> None:
     """4.1.1 QUIT: the receiver does not close before QUIT, even after errors."""
     receiver = receiver_at(State.READY, RFC821)
@@ -890,6 +1033,7 @@ def test_where_a_refused_message_stops(data: bytes, admitted: bytes, text: str) 
         assert receiver.envelope is None
 
 
+@pytest.mark.clause("AMB-36", "AMB-40")
 @pytest.mark.parametrize("data", [b"a\nb\r\n", b"a\rb\r\n", b"a\r\r\n", b"\n\r\n", b"\x00\x7f\r\n"])
 def test_newlines_that_pass_are_data(data: bytes) -> None:
     """4.5.2, AMB-36, AMB-40: all 128 characters are delivered, unchanged."""
@@ -898,6 +1042,7 @@ def test_newlines_that_pass_are_data(data: bytes) -> None:
         assert events == [MailData(data), EndOfData(ENVELOPE, len(data), False)]
 
 
+@pytest.mark.clause("4.5.2-06", "A-03", "AMB-36", "AMB-39")
 @pytest.mark.parametrize(("dialect", "refused"), [(RFC821, EIGHT_BIT), (RFC821_LENIENT, NEWLINE)])
 def test_the_policies_of_the_two_dialects(dialect: Dialect, refused: str) -> None:
     """AMB-36, AMB-39: the strict one refuses octets over 127, the lenient one bare newlines."""
@@ -918,6 +1063,7 @@ TOO_EARLY: Final = Reply(421, f"{HOST} You spoke before it was your turn; closin
 TOO_EARLY_BYTES: Final = b"421 BBN-UNIX.ARPA You spoke before it was your turn; closing\r\n"
 
 
+@pytest.mark.clause("AMB-47")
 @pytest.mark.parametrize("early", [b"HELO a.b\r\n", b"H", b"\r\n"])
 def test_early_talkers_before_the_greeting(early: bytes) -> None:
     """AMB-47: where they are refused, a sender that does not wait for 220 gets 421."""
@@ -927,6 +1073,7 @@ def test_early_talkers_before_the_greeting(early: bytes) -> None:
     assert receiver.next_event() == Closed()
 
 
+@pytest.mark.clause("AMB-47")
 def test_early_talkers_behind_data() -> None:
     """AMB-47: bytes behind DATA, before 354, are 421 where early talkers are refused."""
     receiver = receiver_at(State.RCPT, EARLY)
@@ -980,6 +1127,7 @@ def live(state: State) -> list[Receiver]:
     return receivers
 
 
+@pytest.mark.clause("4.2.1-08", "AMB-28")
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_shutdown_in_every_state(state: State) -> None:
     """4.2.1: 421 at any time, in place of a reply that is owed or of none, and then the end."""
@@ -1057,6 +1205,7 @@ def test_the_end_of_file_while_a_reply_is_owed(verb: Verb) -> None:
 MESSAGE: Final = b"x\r\n..\r\n.\r\n"
 
 
+@pytest.mark.clause("3.1-14", "4.1.1.QUIT-04")
 @pytest.mark.parametrize("at", range(len(MESSAGE)))
 def test_a_message_cut_off_anywhere_is_none(at: int) -> None:
     """4.1.1 QUIT: at every octet but the last, no EndOfData is given."""
@@ -1079,6 +1228,7 @@ def test_a_message_that_is_complete_is_not_cancelled() -> None:
     assert output == b"250 OK\r\n"
 
 
+@pytest.mark.clause("3.5-04", "4.1.1.QUIT-01", "4.1.1.QUIT-06", "4.1.1.ORDER-02")
 @pytest.mark.parametrize("state", [State.INITIAL, State.READY, State.MAIL, State.RCPT])
 def test_quit_in_every_state(state: State) -> None:
     """4.1.1 QUIT: 221, then the end; a transaction in progress is cancelled."""
@@ -1101,6 +1251,7 @@ def test_quit_may_be_refused() -> None:
     assert receiver.envelope == ENVELOPE
 
 
+@pytest.mark.clause("4.2.1-08")
 @pytest.mark.parametrize("verb", Verb)
 def test_421_ends_the_session_at_every_verb(verb: Verb) -> None:
     """4.2.1: as an answer to anything, and the transaction in progress is cancelled."""
@@ -1114,6 +1265,7 @@ def test_421_ends_the_session_at_every_verb(verb: Verb) -> None:
 # --- The envelope -----------------------------------------------------------------------------
 
 
+@pytest.mark.clause("2-03", "3.1-04", "4.1.1-04")
 def test_the_envelope_at_every_step() -> None:
     """4.1.1: what the buffers hold after each reply, and when they are cleared."""
     receiver = receiver_at(State.INITIAL)
@@ -1169,6 +1321,7 @@ RESTARTING: Final = attrs.evolve(
 )
 
 
+@pytest.mark.clause("AMB-02")
 def test_a_dialect_in_which_mail_restarts() -> None:
     """3.1, AMB-02: MAIL inside a transaction begins anew, and the old recipients are gone."""
     receiver = receiver_at(State.RCPT, RESTARTING)
@@ -1267,6 +1420,7 @@ def test_any_cut_gives_the_same_session(
     assert re.fullmatch(rb"(?:[245][0-9]{2} [ -~]*\r\n|354 [ -~]*\r\n)+", output)
 
 
+@pytest.mark.clause("4.2-01")
 @given(fragments=st.lists(st.sampled_from(FRAGMENTS), max_size=25))
 def test_every_command_line_gets_one_reply(fragments: list[bytes]) -> None:
     """4.2: as many replies as events that are owed one, and one more for each refusal."""

@@ -176,6 +176,7 @@ NO_SUCH_USER: Final = b"550 No Such User\r\n"
 # Appendix F.
 
 
+@pytest.mark.clause("1-02", "3.6-08", "3.6-09")
 def test_scenario_3(tmp_path: File) -> None:
     """Both sessions of the relay host, byte for byte but for the form of the time."""
     source, destination = SCENARIOS[3]
@@ -197,6 +198,7 @@ def test_scenario_3(tmp_path: File) -> None:
         assert done(server) == ["<Jones@BBN-VAX.ARPA>: accepted, 250 OK"]
 
 
+@pytest.mark.clause("4.1.1.DATA-07")
 @only("sockets")
 @pytest.mark.usefixtures("adapter")
 def test_scenario_7(tmp_path: File) -> None:
@@ -244,6 +246,7 @@ def test_scenario_7(tmp_path: File) -> None:
 # Mail for this host.
 
 
+@pytest.mark.clause("4.1.1.DATA-08")
 def test_mail_for_this_host(tmp_path: File) -> None:
     """It goes into Maildirs by all its names, with the lines of 4.1.1 DATA before it."""
     with relaying("HOSTY.ARPA", tmp_path, "--alias", "Y") as server:
@@ -267,6 +270,7 @@ def test_mail_for_this_host(tmp_path: File) -> None:
             )
 
 
+@pytest.mark.clause("3.6-07", "4.1.1-03")
 def test_a_mailbox_that_cannot_be(tmp_path: File) -> None:
     """A name that no folder can have is refused, here; elsewhere it may be one (4.1.1 RCPT)."""
     user = b"!" * 100
@@ -276,6 +280,7 @@ def test_a_mailbox_that_cannot_be(tmp_path: File) -> None:
         peer.dialogue((b"RCPT TO:<%b@hosty.arpa>" % user, 553), (b"RCPT TO:<%b@x>" % user, 250))
 
 
+@pytest.mark.clause("4.5.2-07")
 @only("sockets")
 @pytest.mark.usefixtures("adapter")
 def test_a_large_message(tmp_path: File) -> None:
@@ -299,6 +304,7 @@ def test_a_large_message(tmp_path: File) -> None:
 # Another attempt, or none.
 
 
+@pytest.mark.clause("E-04")
 def test_another_attempt(tmp_path: File) -> None:
     """A lost connection, and 4yz at any place: the same again later (Appendix E)."""
     paths = mail("<@HOSTY.ARPA:JOE@HOSTW.ARPA>"), rcpt("<SAM@HOSTZ.ARPA>")
@@ -365,6 +371,7 @@ def notification(*lines: bytes) -> bytes:
     )
 
 
+@pytest.mark.clause("3.6-10", "3.6-11", "4.1.1.DATA-11", "E-06")
 def test_example_7(tmp_path: File) -> None:
     """5yz: JOE at HOSTW is told, by HOSTX, with a null reverse-path (3.6)."""
     told = notification(
@@ -401,6 +408,32 @@ def test_example_7(tmp_path: File) -> None:
         ]
 
 
+@pytest.mark.clause("4.1.1.DATA-10")
+def test_some_have_it(tmp_path: File) -> None:
+    """Kept for one and refused for another: 250, and a notification of the other (4.1.1 DATA)."""
+    told = notification(
+        b"",
+        rb"  Sorry JOE, your message to SAM@HOSTZ\.ARPA lost\.",
+        rb"  HOSTZ\.ARPA said this:",
+        b'   "550 No Such User"',
+    )
+    opening = mail("<@HOSTY.ARPA:JOE@HOSTW.ARPA>")
+    refuses = at_next_host("HOSTY.ARPA", opening, rcpt("<SAM@HOSTZ.ARPA>", NO_SUCH_USER), RESET)
+    takes = at_next_host("HOSTY.ARPA", mail("<>"), rcpt("<JOE@HOSTW.ARPA>"), data(told))
+    with playing(refuses) as z, playing(takes) as w:
+        routes = {"HOSTZ.ARPA": z, "HOSTW.ARPA": w}
+        with relaying("HOSTY.ARPA", tmp_path, routes=routes) as server:
+            done(server)
+            submit(server, "<JOE@HOSTW.ARPA>", "<BOB@HOSTY.ARPA>", "<SAM@HOSTZ.ARPA>")
+            assert sorted(done(server)) == [
+                "<BOB@HOSTY.ARPA>: accepted, in the mailbox",
+                "<JOE@HOSTW.ARPA>: accepted, 250 OK",
+                "<SAM@HOSTZ.ARPA>: permanent, 550 No Such User",
+            ]
+            assert len(server.stored("bob")) == 1
+
+
+@pytest.mark.clause("3.6-10")
 def test_giving_up(tmp_path: File) -> None:
     """What could not be sent for too long has failed, and its originator is told so (3.6)."""
     told = notification(
@@ -432,6 +465,7 @@ def test_giving_up(tmp_path: File) -> None:
             assert results[1:3] == ["<JOE@HOSTW.ARPA>: accepted, 250 OK"] * 2
 
 
+@pytest.mark.clause("3.6-12")
 def test_no_notification_about_a_notification(tmp_path: File) -> None:
     """Nobody is told that a message with a null reverse-path has failed (3.6)."""
     refuses = at_next_host("HOSTY.ARPA", mail("<>"), rcpt("<SAM@Z>", NO_SUCH_USER), RESET)

@@ -28,6 +28,7 @@ def at(
 # The examples of the RFC.
 
 
+@pytest.mark.clause("3.6-03", "4.1.1.MAIL-02", "4.1.1.RCPT-04")
 def test_the_example_of_rcpt() -> None:
     """4.1.1 RCPT (p21): what HOSTA makes of the paths it receives, and HOSTB of those."""
     to = "<@HOSTA.ARPA,@HOSTB.ARPA:USERC@HOSTD.ARPA>"
@@ -44,6 +45,7 @@ def test_the_example_of_rcpt() -> None:
     assert at("HOSTD.ARPA", *second[1:]) == (None, *second[1:])
 
 
+@pytest.mark.clause("3.6-03")
 def test_scenario_3() -> None:
     """Appendix F (p53): the relay host between MIT-AI and BBN-VAX."""
     assert at("USC-ISIE.ARPA", "<@USC-ISIE.ARPA:Jones@BBN-VAX.ARPA>", "<JQP@MIT-AI.ARPA>") == (
@@ -68,6 +70,7 @@ def test_example_8() -> None:
 # Where it goes.
 
 
+@pytest.mark.clause("3.6-05", "3.6-06")
 @pytest.mark.parametrize(
     ("forward_path", "next_host", "rewritten"),
     [
@@ -115,11 +118,13 @@ def test_to_a_mailbox_here(forward_path: str, rewritten: str, reverse_path: str)
 # The way back.
 
 
+@pytest.mark.clause("3.6-14")
 def test_a_null_reverse_path_stays_null() -> None:
     """3.6: there are no notifications about notifications, wherever they are relayed."""
     assert at("HOSTA", "<@HOSTA:joe@HOSTD>", "<>") == ("HOSTD", "<joe@HOSTD>", "<>")
 
 
+@pytest.mark.clause("1-02", "3.6-04", "4.1.1.MAIL-03")
 def test_the_name_in_the_other_environment() -> None:
     """4.1.1 MAIL: the name put into the reverse-path is that of where the message goes."""
     result = at("HOSTA ALIAS", "<@ALIAS:joe@HOSTD>", sending_as=Domain("A.GATE"))
@@ -199,6 +204,7 @@ def attributes(result: Relayed) -> tuple[Domain | None, Path, Path]:
     return result.next_host, result.forward_path, result.reverse_path
 
 
+@pytest.mark.clause("3.1-05", "3.1-09", "3.6-06")
 @given(forward_paths, reverse_paths, st.lists(domains, min_size=1, max_size=3))
 def test_what_goes_on_can_be_sent(forward: Path, reverse: Path, names: list[Domain]) -> None:
     """The next host is another one, the first that the path names, and both paths are legal."""
@@ -218,6 +224,7 @@ def test_what_goes_on_can_be_sent(forward: Path, reverse: Path, names: list[Doma
     assert not excess(result.reverse_path, Limits(), sent=True)
 
 
+@pytest.mark.clause("2-08")
 @given(paths, reverse_paths, st.lists(domains, min_size=1, max_size=3))
 def test_the_case_of_names(forward: Path, reverse: Path, names: list[Domain]) -> None:
     """Hosts are known by their names in any case of letters (2)."""

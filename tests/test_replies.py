@@ -148,6 +148,7 @@ def octets(data: bytes) -> list[bytes]:
 # The codes (4.2.1, 4.2.2).
 
 
+@pytest.mark.clause("4.2.2-01", "E-09", "AMB-30")
 def test_the_codes() -> None:
     """4.2.2: the 21 codes, each with its name; nothing else may be sent."""
     assert {code.value: code.name for code in Code} == {c: row[0] for c, row in TABLE.items()}
@@ -160,6 +161,7 @@ def test_the_codes_of_the_sequences() -> None:
     assert {code for row in rows for codes in row.values() for code in codes} == set(TABLE)
 
 
+@pytest.mark.clause("4.2.1-09", "4.2.1-10", "E-01", "E-07")
 @pytest.mark.parametrize("code", TABLE)
 def test_code(code: int) -> None:
     """4.2.1, Appendix E: the digits and the text of each code."""
@@ -171,6 +173,7 @@ def test_code(code: int) -> None:
     assert reply.text == (text or "")
 
 
+@pytest.mark.clause("4.2.1-07")
 @pytest.mark.parametrize("code", TABLE)
 def test_standard_text(code: int) -> None:
     """4.2.1: 220, 221 and 421 begin with the receiver's name, 251 and 551 carry a path."""
@@ -179,6 +182,7 @@ def test_standard_text(code: int) -> None:
     assert text.endswith("{forward-path}") == (code in (251, 551))
 
 
+@pytest.mark.clause("E-01", "E-07", "AMB-30")
 @pytest.mark.parametrize(
     ("code", "severity", "category"),
     [
@@ -228,6 +232,7 @@ def test_reply_is_a_value() -> None:
         Reply(250).code = 550  # type: ignore[misc]
 
 
+@pytest.mark.clause("AMB-30")
 @pytest.mark.parametrize(
     "code", [-250, 0, 25, 100, 199, 600, 999, 2500, "250", 250.0, None, b"250"]
 )
@@ -262,6 +267,7 @@ def test_no_standard_path(code: int) -> None:
 # The path of 251 and 551 (3.2).
 
 
+@pytest.mark.clause("3.2-06", "E-14")
 @pytest.mark.parametrize(("code", "text"), FORWARDS.items())
 @pytest.mark.parametrize(
     "path",
@@ -306,6 +312,7 @@ def test_forward_of_another_code(code: int) -> None:
         Reply.forward(code, Path("<a@b>"))
 
 
+@pytest.mark.clause("E-14")
 @pytest.mark.parametrize(
     ("lines", "path"),
     [
@@ -344,6 +351,7 @@ def test_hostile_forward_path(unit: str) -> None:
 # Onto the wire.
 
 
+@pytest.mark.clause("E-11", "AMB-33")
 @pytest.mark.parametrize(
     ("reply", "wire"),
     [
@@ -369,6 +377,7 @@ def test_to_bytes(reply: Reply, wire: bytes) -> None:
     assert reply.to_bytes(LIMITS) == wire
 
 
+@pytest.mark.clause("4.5.3-11")
 @pytest.mark.parametrize(
     ("length", "widths"),
     [(505, [505]), (506, [506]), (507, [506, 1]), (1012, [506, 506]), (1013, [506, 506, 1])],
@@ -385,6 +394,7 @@ def test_long_lines_are_continued(length: int, widths: list[int]) -> None:
     assert len(Reply(250, "x" * 506).to_bytes(LIMITS)) == 512
 
 
+@pytest.mark.clause("E-11")
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 1000])
 def test_number_of_lines(count: int) -> None:
     """A reply has at most `reply_lines` lines, and the last of them ends it."""
@@ -406,6 +416,7 @@ def test_safe_lines() -> None:
 # Off the wire.
 
 
+@pytest.mark.clause("4.2-07", "E-12", "AMB-33")
 @pytest.mark.parametrize(
     ("wire", "replies"),
     [
@@ -449,6 +460,7 @@ def test_read(wire: bytes, replies: list[Reply]) -> None:
         assert read([wire[:cut], wire[cut:]]) == replies
 
 
+@pytest.mark.clause("E-03", "E-13", "E-15", "AMB-34")
 @pytest.mark.parametrize(
     "wire",
     [
@@ -517,6 +529,7 @@ def test_replies_before_a_malformed_one() -> None:
         reader.next_reply()
 
 
+@pytest.mark.clause("4.5.3-12")
 @pytest.mark.parametrize("limit", [512, 513, 1024])
 def test_reply_line(limit: int) -> None:
     """4.5.3: a reply line of 512 octets is taken, and none above the limit."""
@@ -601,6 +614,7 @@ TEXTS: Final = st.one_of(
 LINES: Final = st.lists(TEXTS, min_size=1, max_size=5)
 
 
+@pytest.mark.clause("2-09")
 @given(CODES, LINES)
 def test_one_reply_stays_one_reply(code: int, lines: list[str]) -> None:
     """4.2: whatever the text is, it is one well-formed reply of that code."""

@@ -252,6 +252,20 @@ def serve(dialogue: Dialogue, pieces: Iterator[bytes]) -> tuple[list[Event], byt
     return joined(events), receiver.data_to_send()
 
 
+@pytest.mark.clause(
+    "3.4-03",
+    "3.5-01",
+    "F-01",
+    "F-02",
+    "F-03",
+    "F-04",
+    "F-05",
+    "F-06",
+    "F-07",
+    "F-08",
+    "F-09",
+    "F-10",
+)
 @every_received
 def test_a_receiver_in_one_read(dialogue: Dialogue) -> None:
     """Appendix F: exact bytes and events, where all that the sender says comes at once."""
@@ -266,6 +280,7 @@ def test_a_receiver_byte_by_byte(dialogue: Dialogue) -> None:
     assert serve(dialogue, bytewise) == (expected_events(dialogue), dialogue.server)
 
 
+@pytest.mark.clause("F-03")
 def test_a_receiver_says_its_own_name() -> None:
     """4.2.1: where the RFC has one host say 221 in the name of another, ours puts its own first."""
     events, output = serve(MISNAMED, cut(MISNAMED.client))
@@ -277,6 +292,7 @@ def test_a_receiver_says_its_own_name() -> None:
     assert output == corrected
 
 
+@pytest.mark.clause("2-10", "AMB-11")
 @pytest.mark.parametrize("dialogue", TELNET, ids=lambda d: d.name)
 def test_a_strict_receiver_takes_no_bare_path(dialogue: Dialogue) -> None:
     """AMB-11: what the lenient dialect lets pass is 501 in the strict one."""
@@ -319,6 +335,7 @@ def spoken(dialogue: Dialogue) -> list[Exchange]:
     return [exchange for exchange in dialogue.exchanges if not is_misspelt(exchange)]
 
 
+@pytest.mark.clause("F-01", "F-02", "F-03", "F-04", "F-05", "F-06", "F-07", "F-08", "F-09", "F-10")
 @every_dialogue
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_a_sender(dialogue: Dialogue, size: int) -> None:
@@ -420,12 +437,24 @@ def test_what_was_read_is_what_is_on_paper(dialogue: Dialogue) -> None:
     assert b"".join(reply_bytes(e.reply) for e in dialogue.exchanges) == dialogue.server
 
 
+@pytest.mark.clause("AMB-52")
 def test_the_dots_of_appendix_f_are_stuffed() -> None:
     """AMB-52, 4.5.2: "...etc. etc. etc." is sent with four periods, and arrives with three."""
     typical = SCENARIOS[0]
     assert b"\r\n....etc. etc. etc.\r\n.\r\n" in typical.client
     events, _ = serve(typical, cut(typical.client))
     assert MailData(b"Blah blah blah...\r\n...etc. etc. etc.\r\n") in events
+
+
+@pytest.mark.clause("AMB-51", "AMB-53")
+def test_the_misprints_of_appendix_f() -> None:
+    """AMB-51, AMB-53: "R: OK" has its 250; the mailbox that scenario 7 misspells is as printed."""
+    first = next(d for d in SCENARIOS if d.name == "scenario 9, session 1")
+    assert [e.reply for e in first.exchanges if e.said == "RSET"] == [Reply(250, "OK")]
+    listed, _, mailed = (d for d in SCENARIOS if d.name.startswith("scenario 7"))
+    assert b"<Fonebone@USC-ISIQ.ARPA>" in listed.server
+    events, _ = serve(mailed, cut(mailed.client))
+    assert Rcpt("<@USC-ISIE.ARPA:Fonebone@USC-ISIQA.ARPA>") in events
 
 
 def test_the_values_of_the_telnet_dialogues() -> None:

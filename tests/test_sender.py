@@ -16,6 +16,7 @@ from smtp821 import (
     NEED_COMMAND,
     NEED_DATA,
     ORDER,
+    ORDINARY,
     RFC821,
     RFC821_LENIENT,
     TRANSITIONS,
@@ -111,6 +112,7 @@ def read_all(sender: Sender, pieces: Iterable[bytes]) -> None:
 # --- The opening ------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("4.3-03")
 def test_the_greeting_comes_first() -> None:
     """4.3: the sender waits for the greeting before any command."""
     sender = Sender()
@@ -132,6 +134,7 @@ def test_a_greeting_of_several_lines() -> None:
     assert event.reply.lines == ("BBN-UNIX.ARPA hello", "", "ready")
 
 
+@pytest.mark.clause("AMB-27")
 @pytest.mark.parametrize("code", [400, 450, 500, 521, 554])
 def test_after_a_refused_greeting_only_quit_is_legal(code: int) -> None:
     """AMB-27: any 4yz or 5yz but 421 refuses; the sender may say QUIT, and nothing else."""
@@ -161,6 +164,7 @@ def unexpected(verb: Verb, code: int) -> bool:
     return code // 100 == (2 if verb is Verb.DATA else 3)
 
 
+@pytest.mark.clause("4.3-07", "4.4-01", "4.4-02", "4.4-03", "E-02", "AMB-30")
 @pytest.mark.parametrize("verb", Verb)
 def test_every_code_has_its_outcome(verb: Verb) -> None:
     """4.4: the first digit decides, in the table of 4.3 or not, and the state follows."""
@@ -179,6 +183,7 @@ def test_every_code_has_its_outcome(verb: Verb) -> None:
         assert sender.next_event() == ends.get(sender.state, NEED_COMMAND)
 
 
+@pytest.mark.clause("4.4-01", "4.4-02", "AMB-32")
 @pytest.mark.parametrize("verb", Verb)
 def test_every_unexpected_code_ends_the_session(verb: Verb) -> None:
     """4.4, AMB-32: 3yz, and 2yz to DATA, are errors of the peer, raised again and again."""
@@ -195,6 +200,7 @@ def test_every_unexpected_code_ends_the_session(verb: Verb) -> None:
         assert sender.envelope is None
 
 
+@pytest.mark.clause("AMB-32")
 def test_an_unexpected_354_begins_no_data() -> None:
     """AMB-32: 354 to anything but DATA does not ask for mail data."""
     sender = awaiting(Verb.RCPT)
@@ -203,6 +209,7 @@ def test_an_unexpected_354_begins_no_data() -> None:
     refused(sender, partial(sender.send_data, b"x"), "not legal in state CLOSED; nothing is")
 
 
+@pytest.mark.clause("2-06", "4.2-03")
 @pytest.mark.parametrize("text", [b"OK", b"", b"500 Error", b"\xff\x00", b"ERROR 421"])
 def test_the_text_of_a_reply_means_nothing(text: bytes) -> None:
     """4.2: the number decides, the text is for people."""
@@ -211,6 +218,7 @@ def test_the_text_of_a_reply_means_nothing(text: bytes) -> None:
     assert sender.state is State.RCPT
 
 
+@pytest.mark.clause("3.2-04", "3.2-05")
 def test_251_and_551_tell_a_path() -> None:
     """3.2: 251 is a success, 551 a failure, and both say which path to use."""
     sender = awaiting(Verb.RCPT)
@@ -222,6 +230,18 @@ def test_251_and_551_tell_a_path() -> None:
     assert sender.envelope == ENVELOPE  # as it was sent
 
 
+@pytest.mark.clause("4.2-06")
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_any_reply_may_have_several_lines(verb: Verb, size: int) -> None:
+    """4.2: "to any command", be it a success, a refusal, or the notice of closing."""
+    for code in (ORDINARY[verb], 550, 421):
+        sender = awaiting(verb)
+        *pieces, last = cut(b"%d-first\r\n%d-\r\n%d last\r\n" % (code, code, code), *[size] * 99)
+        read_all(sender, pieces)
+        assert reply_to(sender, last).reply == Reply(code, ("first", "", "last"))
+
+
 def test_a_reply_byte_by_byte() -> None:
     """4.2: nothing is a reply before its last line has its CRLF."""
     sender, data = awaiting(Verb.MAIL), b"250-first\r\n250 last\r\n"
@@ -229,6 +249,7 @@ def test_a_reply_byte_by_byte() -> None:
     assert reply_to(sender, data[-1:]).reply == Reply(250, ("first", "last"))
 
 
+@pytest.mark.clause("4.2-04")
 @given(
     lines=st.lists(st.from_regex(rb"[ -~]{0,80}", fullmatch=True), min_size=1, max_size=5),
     sizes=st.lists(st.integers(1, 30), max_size=30),
@@ -257,6 +278,7 @@ def test_each_command_on_the_wire(verb: Verb) -> None:
     assert sender.next_event() is NEED_DATA
 
 
+@pytest.mark.clause("3.1-16", "AMB-06")
 @pytest.mark.parametrize("state", [*SPEAKING_STATES, State.TURNED, State.CLOSED])
 def test_what_is_not_legal_is_refused(state: State) -> None:
     """4.1.1 p27: an illegal call names what is legal, writes nothing and changes nothing."""
@@ -271,6 +293,7 @@ def test_what_is_not_legal_is_refused(state: State) -> None:
         refused(sender, sender.end_data, message)
 
 
+@pytest.mark.clause("2-02", "4.3-01")
 @pytest.mark.parametrize("verb", Verb)
 def test_one_thing_at_a_time(verb: Verb) -> None:
     """4.3: while a reply is awaited nothing can be said, be it legal afterwards or not."""
@@ -300,6 +323,7 @@ def forged(base: type[Command], text: str, *arguments: str) -> Command:
     return type("Forged", (base,), {"__str__": lambda _: text})(*arguments)  # type: ignore[no-any-return]
 
 
+@pytest.mark.clause("AMB-12")
 @pytest.mark.parametrize(
     ("base", "text", "message"),
     [
@@ -365,6 +389,7 @@ def test_nothing_but_a_command_reaches_the_wire(text: str) -> None:
 HOSTS: Final = ",".join(["@" + "h" * 62] * 3)
 
 
+@pytest.mark.clause("4.5.3-02", "4.5.3-04", "4.5.3-06", "4.5.3-08", "4.5.3-10", "AMB-41")
 @pytest.mark.parametrize(
     ("state", "largest", "too_large", "message"),
     [
@@ -415,6 +440,7 @@ def test_the_path_of_these_tests_has_256_characters() -> None:
     assert len(f"{HOSTS}:{'u' * 10}@{'d' * 53}") == 256
 
 
+@pytest.mark.clause("4.5.3-16")
 def test_a_hundred_recipients_and_no_more() -> None:
     """4.5.3: the hundred that were accepted are all; those that were refused do not count."""
     sender = sender_at(State.MAIL)
@@ -441,6 +467,7 @@ def test_the_limit_of_recipients_is_the_dialects() -> None:
         reply_to(many, b"250 OK\r\n")
 
 
+@pytest.mark.clause("4.5.3-14", "AMB-44")
 @pytest.mark.parametrize("line", [b"x" * 998, b"." + b"x" * 997, b"." * 998])
 @pytest.mark.parametrize("size", [1, 7, 500, 2000])
 def test_the_longest_text_line(line: bytes, size: int) -> None:
@@ -457,6 +484,7 @@ def test_the_longest_text_line(line: bytes, size: int) -> None:
 # --- Mail data --------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("3.1-12", "AMB-37")
 @pytest.mark.parametrize(
     ("data", "wire"),
     [
@@ -507,6 +535,7 @@ def test_mail_data_in_any_form(kind: type) -> None:
     assert sender.data_to_send() == b"..x"
 
 
+@pytest.mark.clause("AMB-36", "AMB-39")
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -575,6 +604,7 @@ def test_a_reply_that_nothing_awaits(state: State, code: int) -> None:
     refused(sender, partial(sender.send, Quit()), "not legal in state CLOSED; nothing is")
 
 
+@pytest.mark.clause("AMB-28")
 @pytest.mark.parametrize("state", [*SPEAKING_STATES, State.TURNED])
 def test_421_may_come_unasked(state: State) -> None:
     """AMB-28: a notice of closing answers nothing, and is the end."""
@@ -588,6 +618,7 @@ def test_421_may_come_unasked(state: State) -> None:
     assert sender.envelope is None
 
 
+@pytest.mark.clause("AMB-28")
 @pytest.mark.parametrize("verb", Verb)
 def test_421_at_every_step(verb: Verb) -> None:
     """4.2.1, AMB-28: 421 to anything is its answer, and the end of the session."""
@@ -628,6 +659,7 @@ def test_354_and_250_in_one_write() -> None:
     assert sender.data_to_send() == b""
 
 
+@pytest.mark.clause("4.4-04")
 def test_250_in_the_middle_of_the_message() -> None:
     """4.4: a reply between the lines of the data is out of turn, and confirms nothing."""
     sender = sender_at(State.DATA)
@@ -640,6 +672,7 @@ def test_250_in_the_middle_of_the_message() -> None:
     assert sender.state is State.CLOSED
 
 
+@pytest.mark.clause("4.3-08", "E-15")
 @pytest.mark.parametrize(
     "data",
     [
@@ -664,6 +697,7 @@ def test_a_malformed_reply(data: bytes) -> None:
 # --- The end ----------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("4.1.1.QUIT-05")
 @pytest.mark.parametrize("verb", Verb)
 @pytest.mark.parametrize("half", [b"", b"2", b"250 OK", b"250 OK\r", b"250-OK\r\n", b"354 go"])
 def test_the_end_of_file_is_never_a_result(verb: Verb, half: bytes) -> None:
@@ -707,6 +741,7 @@ def test_what_is_said_after_an_unseen_end_of_file_is_unanswered() -> None:
     assert sender.next_event() == Closed(Verb.NOOP)
 
 
+@pytest.mark.clause("4.1.1.QUIT-06")
 @pytest.mark.parametrize("state", [state for state in SPEAKING_STATES if state is not State.DATA])
 def test_quit_in_every_state(state: State) -> None:
     """4.1.1 QUIT: 221 is the end, and bytes behind it are not read."""
@@ -778,6 +813,7 @@ def test_the_envelope_at_every_step() -> None:
         assert sender.envelope == envelope, verb
 
 
+@pytest.mark.clause("AMB-02")
 def test_a_dialect_in_which_mail_restarts() -> None:
     """3.1, AMB-02: where the dialect has it so, MAIL may be sent inside a transaction."""
     order = {**ORDER, State.RCPT: ORDER[State.RCPT] | {Verb.MAIL}}

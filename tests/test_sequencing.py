@@ -136,6 +136,7 @@ def test_the_rows_are_those_of_the_rfc() -> None:
     assert {verb_named(key) for key in DATA["table"]} == SEQUENCING.keys() == set(Verb)
 
 
+@pytest.mark.clause("3.3-09", "3.3-10", "4.2.1-06", "4.3-06")
 @pytest.mark.parametrize("key", DATA["table"])
 def test_each_row_is_that_of_the_rfc(key: str) -> None:
     """4.3 p37, p38: the codes of each row, in their classes and their order."""
@@ -143,18 +144,21 @@ def test_each_row_is_that_of_the_rfc(key: str) -> None:
     assert {class_.value: codes for class_, codes in SEQUENCING[verb_named(key)].items()} == row
 
 
+@pytest.mark.clause("4.3-08", "E-03")
 def test_the_preliminary_class_is_not_used() -> None:
     """4.3: "P" codes are not used in SMTP, and no Outcome stands for them."""
     assert all(row["P"] == [] for row in DATA["table"].values())
     assert {member.value for member in Outcome} == {"I", "S", "F", "E", "421"}
 
 
+@pytest.mark.clause("4.2.2-01", "AMB-30")
 def test_the_rows_use_the_whole_vocabulary() -> None:
     """4.2.2: the codes of the rows are the 21 of the list, each used somewhere."""
     used = {code for row in SEQUENCING.values() for codes in row.values() for code in codes}
     assert used == {int(code) for code in DATA["codes"]} == set(Code)
 
 
+@pytest.mark.clause("4.2.1-08", "4.3-06", "AMB-03")
 def test_the_additions_are_those_that_the_text_forces() -> None:
     """4.1.1 p27 (503), 4.2.1 (421) and AMB-07 (501), where the rows leave them out."""
     forced = {Verb(name): {503} for name in ("MAIL", "SEND", "SOML", "SAML")}
@@ -175,11 +179,21 @@ def test_each_addition_has_its_reason(verb: Verb) -> None:
         assert code not in listed
 
 
+@pytest.mark.clause("AMB-22")
 @pytest.mark.parametrize("verb", Verb)
 def test_the_ordinary_reply_is_the_first_success(verb: Verb) -> None:
     """4.3: the first code under S, or 354; but 214 rather than 211 for HELP (AMB-22)."""
     others = {Verb.CONNECT: 220, Verb.DATA: 354, Verb.HELP: 214, Verb.QUIT: 221}
     assert ORDINARY[verb] == others.get(verb, 250)
+
+
+@pytest.mark.clause("3.4-06")
+@pytest.mark.parametrize("verb", [Verb.SEND, Verb.SOML, Verb.SAML])
+def test_the_transaction_verbs_have_the_replies_of_mail(verb: Verb) -> None:
+    """3.4: the codes of MAIL, and 502, for it need not be implemented."""
+    assert RFC821.codes[verb] == RFC821.codes[Verb.MAIL] | {Code.NOT_IMPLEMENTED}
+    for code in RFC821.codes[Verb.MAIL]:
+        assert RFC821.row_class(verb, code) is RFC821.row_class(Verb.MAIL, code)
 
 
 # --- 4.1.1: the order -------------------------------------------------------------------------
@@ -191,6 +205,19 @@ def test_the_states_are_those_of_the_rfc() -> None:
     assert names | {"OPENING", "REFUSED", "TURNED"} == {state.value for state in State}
 
 
+@pytest.mark.clause(
+    "3.1-16",
+    "4.1.1.HELO-04",
+    "4.1.1.HELO-05",
+    "4.1.1.RSET-02",
+    "4.1.1.NOOP-01",
+    "4.1.1.ORDER-03",
+    "AMB-02",
+    "AMB-03",
+    "AMB-04",
+    "AMB-05",
+    "AMB-06",
+)
 @pytest.mark.parametrize("state", State)
 def test_what_is_legal_in_each_state(state: State) -> None:
     """4.1.1 p27 with the recommended choices: what is not legal is out of sequence."""
@@ -221,6 +248,7 @@ def test_a_success_leads_where_it_is_expected(state: State, verb: Verb, expected
         assert after is state
 
 
+@pytest.mark.clause("4.3-07")
 @pytest.mark.parametrize("state", State)
 def test_each_transition_is_the_expected_one(state: State) -> None:
     """4.1.1, 4.2.1, 4.4: every legal verb, with every outcome that it can have."""
@@ -238,6 +266,7 @@ def test_only_what_moves_is_listed() -> None:
         assert result is not Outcome.ERROR
 
 
+@pytest.mark.clause("3.4-01")
 def test_the_transaction_verbs_take_the_place_of_mail() -> None:
     """3.4: SEND, SOML and SAML are legal where MAIL is, and lead where it leads."""
     assert {verb.value for verb in TRANSACTION_VERBS} == {"MAIL", "SEND", "SOML", "SAML"}
@@ -248,6 +277,7 @@ def test_the_transaction_verbs_take_the_place_of_mail() -> None:
 # --- 4.4: outcomes ----------------------------------------------------------------------------
 
 
+@pytest.mark.clause("4.4-01", "4.4-02", "4.4-03", "E-02", "AMB-31")
 @pytest.mark.parametrize("verb", Verb)
 def test_the_outcome_of_every_code(verb: Verb) -> None:
     """4.4: the first digit decides, whether or not 4.3 lists the code; 421 closes."""
@@ -259,6 +289,7 @@ def test_the_outcome_of_every_code(verb: Verb) -> None:
         assert outcome(verb, code).value == ("421" if code == 421 else expected), code
 
 
+@pytest.mark.clause("4.4-03")
 def test_the_end_of_data_is_like_a_simple_command() -> None:
     """4.4 p40: W2 of the DATA diagram is the W of the others."""
     diagrams = DATA["state_diagrams"]
@@ -307,6 +338,7 @@ def test_every_edge_is_reached() -> None:
     assert TRANSITIONS.keys() <= walked
 
 
+@pytest.mark.clause("AMB-27")
 def test_one_edge_needs_more_than_rfc_821() -> None:
     """AMB-27: RFC 821 knows only 421 for a greeting that refuses, so REFUSED has no way in."""
     walked = {

@@ -177,6 +177,7 @@ def arrived(handler: Catcher) -> None:
 # A session.
 
 
+@pytest.mark.clause("3.5-01", "3.5-04", "4.1.1.QUIT-01", "G-03")
 def test_a_session() -> None:
     """Greeting to QUIT, to the letter (3.1, 3.5), and what the handler makes of it."""
     with Catching() as caught, caught.connect() as wire:
@@ -499,6 +500,7 @@ def test_bounds(bound: str) -> None:
 # Time.
 
 
+@pytest.mark.clause("AMB-60")
 def test_an_idle_peer() -> None:
     """It is told 421, and closed (AMB-60)."""
     with Catching(timeouts=Timeouts(receiver=0.01)) as caught, caught.connect() as wire:
@@ -580,6 +582,7 @@ def test_stop_with_nobody_there() -> None:
         caught.server.stop()
 
 
+@pytest.mark.clause("4.2.1-08")
 def test_stop_says_421_to_the_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has no mail in hand is told at once (4.2.1)."""
     linger(monkeypatch, 0.1)
@@ -789,6 +792,7 @@ def test_the_port_can_be_had_again(monkeypatch: pytest.MonkeyPatch) -> None:
 # Peers that break off.
 
 
+@pytest.mark.clause("4.1.1.QUIT-04")
 @pytest.mark.parametrize("drop", [Wire.reset, Wire.__exit__])
 def test_a_break_at_every_octet(tmp_path: File, drop: Callable[[Wire], object]) -> None:
     """What was answered 250 is kept, and nothing of a message that was not complete (4.1.1)."""

@@ -11,6 +11,7 @@ from smtp821 import Timeouts, Verb
 MINUTES = {"opening": 5, "mail": 5, "rcpt": 5, "data": 2, "block": 3, "end": 10, "receiver": 5}
 
 
+@pytest.mark.clause("AMB-60")
 @pytest.mark.parametrize("phase", MINUTES)
 def test_the_defaults(phase: str) -> None:
     """Each default is the minimum that RFC 1123 asks for."""

@@ -47,6 +47,7 @@ def stamp(**changes: Any) -> TimeStamp:
 # The examples of the RFC.
 
 
+@pytest.mark.clause("4.1.1.DATA-09")
 def test_example_8() -> None:
     """A message that came by two relays: its return path, and a stamp of each host (p23)."""
     route = parse_return_path(
@@ -66,6 +67,7 @@ def test_example_8() -> None:
     ]
 
 
+@pytest.mark.clause("4.1.2-32")
 def test_example_9() -> None:
     """A return path line, byte for byte (p33)."""
     line = b"Return-Path: <@CHARLIE.ARPA,@BAKER.ARPA:JOE@ABLE.ARPA>\r\n"
@@ -74,6 +76,7 @@ def test_example_9() -> None:
     assert parse_return_path(line) == path
 
 
+@pytest.mark.clause("4.1.2-33", "AMB-50")
 def test_example_10() -> None:
     """The two time stamp lines (p33), the second unfolded, and without brackets (AMB-50)."""
     first = read("Received: FROM ABC.ARPA BY XYZ.ARPA ; 22 OCT 81 09:23:59 PDT\r\n")
@@ -86,6 +89,7 @@ def test_example_10() -> None:
     assert second == stamp(via="TELENET", protocol="X25", id="M12345", path=path)
 
 
+@pytest.mark.clause("4.1.2-34", "AMB-50")
 def test_example_10_written() -> None:
     """What is written is the form of 4.1.2: in UT, one line, FOR with its brackets (AMB-50)."""
     path = Path("<Smith@PDQ.ARPA>")
@@ -107,6 +111,7 @@ def test_valid_stamps(text: str) -> None:
     assert TimeStamp.parse(parsed.line(strict=True)) == parsed
 
 
+@pytest.mark.clause("4.1.2-33", "4.1.2-34")
 @pytest.mark.parametrize("text", [text for text in STAMPS["invalid"] if text != FOUR_DIGITS])
 def test_invalid_stamps(text: str) -> None:
     """What 4.1.2 does not derive is refused, but for years of four digits (AMB-49)."""
@@ -114,6 +119,7 @@ def test_invalid_stamps(text: str) -> None:
         read(text)
 
 
+@pytest.mark.clause("AMB-49")
 def test_four_digits_of_the_year() -> None:
     """RFC 1123 5.2.14 wants them (AMB-49)."""
     assert FOUR_DIGITS in STAMPS["invalid"]
@@ -133,6 +139,7 @@ def test_valid_return_paths(text: str) -> None:
     assert line.decode("ascii") == "Return-Path" + text[len("Return-Path") :]
 
 
+@pytest.mark.clause("4.1.2-32")
 @pytest.mark.parametrize("text", RETURN_PATHS["invalid"])
 def test_invalid_return_paths(text: str) -> None:
     """What 4.1.2 does not derive is refused."""
@@ -158,6 +165,7 @@ def test_the_return_path_of_a_notification() -> None:
     assert parse_return_path(b"Return-Path: <>\r\n").is_null
 
 
+@pytest.mark.clause("4.1.2-32")
 @given(reverse_paths)
 def test_any_return_path(path: Path) -> None:
     """Every reverse-path makes a line that 4.1.2 derives, and comes back to the letter."""
@@ -169,6 +177,7 @@ def test_any_return_path(path: Path) -> None:
 # Time.
 
 
+@pytest.mark.clause("4.1.2-37", "AMB-49")
 def test_the_two_forms() -> None:
     """RFC 821's in UT with two digits of the year, else RFC 1123's with four (AMB-49)."""
     assert stamp(protocol="SMTP").line(strict=True) == (
@@ -186,6 +195,7 @@ def test_the_date_in_universal_time() -> None:
     assert stamp(at=late).line().endswith(b" ; 31 Dec 1999 23:30:00 -0800\r\n")
 
 
+@pytest.mark.clause("4.1.2-36")
 def test_the_time_by_itself() -> None:
     """A <daytime>, in either form: for other lines of a header (AMB-49)."""
     at = datetime(1981, 10, 2, 9, 23, 59, 999_999, tzinfo=PACIFIC_SUMMER)
@@ -199,6 +209,7 @@ def test_a_zone_with_seconds() -> None:
     assert stamp(at=datetime(1880, 1, 1, tzinfo=zone)).line().endswith(b" 00:00:00 +0102\r\n")
 
 
+@pytest.mark.clause("4.1.2-37")
 @pytest.mark.parametrize(
     ("zone", "offset"),
     [
@@ -219,6 +230,7 @@ def test_centuries(yy: str, year: int) -> None:
     assert read(f"Received: FROM a BY b ; 1 JAN {yy} 00:00:00 UT\r\n").at.year == year
 
 
+@pytest.mark.clause("AMB-49")
 def test_hour_24() -> None:
     """4.1.2 has hours up to 24: that is midnight at the end of the day (AMB-49)."""
     at = read("Received: FROM a BY b ; 31 DEC 81 24:00:00 UT\r\n").at
@@ -265,6 +277,7 @@ def test_a_time_needs_its_zone(zone: tzinfo | None) -> None:
         daytime(datetime(1981, 10, 22, 9, 23, 59, tzinfo=zone))
 
 
+@pytest.mark.clause("4.1.2-35")
 @pytest.mark.parametrize("field", ["via", "protocol", "id"])
 @pytest.mark.parametrize(
     "text", ["", "two words", "a.b", "a\r\nX-Evil: yes", "caf\xe9", "<a>", ";"]
@@ -298,6 +311,7 @@ _stamps = st.builds(
 )
 
 
+@pytest.mark.clause("4.1.2-33", "4.1.2-34", "4.1.2-36")
 @given(_stamps, st.booleans())
 def test_any_stamp(value: TimeStamp, strict: bool) -> None:
     """Every time stamp makes a line that 4.1.2 derives, and comes back as it was."""

@@ -105,6 +105,7 @@ def turn(carry: Carry) -> tuple[Sender, Receiver]:
 # --- Accepted ---------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("3.8-01", "3.8-02", "4.1.1.TURN-01", "4.1.1.TURN-02")
 @pytest.mark.parametrize("carry", CARRIES)
 def test_both_ends_begin_anew(carry: Carry) -> None:
     """4.1.1 TURN: as if the channel had just been opened, the old sender greets with 220."""
@@ -133,6 +134,7 @@ def greet(sender: Sender, receiver: Receiver, carry: Carry) -> None:
     exchange(sender, receiver, carry, partial(sender.send, Helo("BBN-UNIX.ARPA")), 250)
 
 
+@pytest.mark.clause("3.8-02")
 @pytest.mark.parametrize("carry", CARRIES)
 def test_a_transaction_the_other_way(carry: Carry) -> None:
     """3.8: the receiver of before sends mail, over the channel that it did not open."""
@@ -189,6 +191,7 @@ def test_the_old_ends_say_nothing_more() -> None:
 # --- Refused ----------------------------------------------------------------------------------
 
 
+@pytest.mark.clause("3.8-03", "3.8-04", "4.1.1.TURN-03", "AMB-24")
 @pytest.mark.parametrize("carry", CARRIES)
 def test_turn_is_off_by_default(carry: Carry) -> None:
     """AMB-24: 502 without asking the application; both ends keep their roles."""
@@ -203,6 +206,7 @@ def test_turn_is_off_by_default(carry: Carry) -> None:
     exchange(sender, receiver, carry, partial(sender.send, EXAMPLES[Verb.MAIL]), 250)
 
 
+@pytest.mark.clause("4.1.1.TURN-01")
 @pytest.mark.parametrize("code", [500, 502, 503])
 def test_an_application_may_refuse(code: int) -> None:
     """3.8: "must refuse by 502", or with the errors of its row; the session goes on."""
@@ -216,6 +220,7 @@ def test_an_application_may_refuse(code: int) -> None:
     exchange(sender, receiver, whole, partial(sender.send, EXAMPLES[Verb.MAIL]), 250)
 
 
+@pytest.mark.clause("AMB-25")
 @pytest.mark.parametrize("state", [State.INITIAL, State.MAIL, State.RCPT])
 def test_turn_out_of_sequence(state: State) -> None:
     """AMB-25: 503 before HELO and inside a transaction; a sender does not even ask."""
