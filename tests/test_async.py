@@ -34,6 +34,7 @@ from .adapters import (
     only,
     pause,
     running,
+    tls_contexts,
     wait_for_sessions,
 )
 from .dialogue import ANSWERS, ENVELOPE, HELO, JONES, MESSAGE, QUIT, SESSION, SMITH, TEXT, WHOLE
@@ -434,12 +435,14 @@ class Counted(Awaitable[T]):
                 step = partial(self._coroutine.send, value)
 
 
-def test_cancelled_at_every_await(loop: Loop, count: Callable[[str, int], None]) -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["", "tls"])
+def test_cancelled_at_every_await(tls: bool, loop: Loop, count: Callable[[str, int], None]) -> None:
     """Wherever a session is cancelled its connection is closed, and no reply is ever mistaken."""
     total = 0
+    secured, trusting = tls_contexts() if tls else (None, None)
     for last in range(1, 200):
-        with Catching(Later) as caught:
-            client = session_of(caught.server.address[1], helo=None)
+        with Catching(Later, tls=secured) as caught:
+            client = session_of(caught.server.address[1], helo=None, tls=trusting)
             said: list[Verb | None] = []
 
             async def talk(client: AsyncClient = client, said: list[Any] = said) -> None:
@@ -476,7 +479,8 @@ def test_cancelled_at_every_await(loop: Loop, count: Callable[[str, int], None])
         if total:
             break
     assert 10 < total == last - 1  # wherever it was cancelled, that was raised
-    count(f"awaits of a client of smtp821.{loop.name} that were cancelled", total)
+    where = f"smtp821.{loop.name}" + (" over TLS" if tls else "")
+    count(f"awaits of a client of {where} that were cancelled", total)
 
 
 SENT: Final = [b"Hello\r\n", b"Hello\r\n" * 3]
