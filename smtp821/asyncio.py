@@ -146,10 +146,9 @@ class Server:
         The `create_server` of asyncio would listen again, with a backlog of its own, and say that
         it is out of descriptors as many times as that has places.
         """
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                self._take(*await loop.sock_accept(listener))
+                await self._wait_for_one(listener)
                 for _ in range(_AT_ONCE):  # those that wait too: to ask the loop takes longer
                     self._take(*listener.accept())
                 await asyncio.sleep(0)
@@ -158,6 +157,22 @@ class Server:
             except OSError as error:  # out of descriptors: wait for some to be closed
                 _log.error("cannot take a connection: %s", error)
                 await asyncio.sleep(0.1)
+
+    async def _wait_for_one(self, listener: socket.socket) -> None:
+        """Wait for a connection to take.
+
+        `sock_accept` would lose one that it has just taken, if it is cancelled then.
+        """
+        loop = asyncio.get_running_loop()
+        there: asyncio.Future[None] = loop.create_future()
+        try:
+            loop.add_reader(listener, _wake, there)
+        except NotImplementedError:  # on Windows, where it loses none
+            return self._take(*await loop.sock_accept(listener))
+        try:
+            await there
+        finally:
+            loop.remove_reader(listener)
 
     def _take(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
         """Make a connection of a socket."""

@@ -280,6 +280,10 @@ class Job(Generic[T]):
         self._cancel = cancel
         self.future: Future[T] = Future()
 
+    def cancel_soon(self) -> None:
+        """Cancel it, from whatever thread."""
+        self._cancel()
+
     def cancel(self) -> None:
         """Cancel it, and wait until it has ended in whatever way."""
         self._cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +17,47 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
 settings.load_profile("default")
+
+_COUNTED = pytest.StashKey[dict[str, int]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of a run that takes its time."""
+    parser.addoption("--deep", action="store_true", help="try all that can be listed, no samples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A deep run tries many examples of what cannot be listed."""
+    config.stash[_COUNTED] = {}
+    if config.getoption("--deep"):
+        settings.load_profile("thorough")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how much was tried, for docs/testing.md."""
+    if counted := config.stash[_COUNTED]:
+        terminalreporter.section("counted")
+        for what, number in counted.items():
+            terminalreporter.line(f"{number:>12,}  {what}")
+
+
+@pytest.fixture(scope="session")
+def deep(pytestconfig: pytest.Config) -> bool:
+    """Whether all is to be tried, rather than a sample."""
+    return bool(pytestconfig.getoption("--deep"))
+
+
+@pytest.fixture(scope="session")
+def count(pytestconfig: pytest.Config) -> Callable[[str, int], None]:
+    """Add to what the summary says was tried: what it is, and how many."""
+    counted = pytestconfig.stash[_COUNTED]
+
+    def add(what: str, number: int) -> None:
+        counted[what] = counted.get(what, 0) + number
+
+    return add
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 
 from smtp821.delivery import Status
 
-from .adapters import Loop, LoopServer, only, until, wait_for_sessions
-from .peers import GREETING, Catching, Wire, client_of
+from .adapters import Loop, LoopServer, linger, only, until, wait_for_sessions
+from .peers import GREETING, HOST, NOT_AVAILABLE, Catcher, Catching, Wire, client_of
 
 pytestmark = [pytest.mark.usefixtures("adapter"), only("asyncio")]
 
@@ -53,3 +53,23 @@ def test_a_message_lets_others_run(adapter: Loop) -> None:
         assert client.send("<>", ["<Jones@BETA.ARPA>"], text).status is Status.ACCEPTED
         job.cancel()
         assert next(turns) >= 1000
+
+
+@pytest.mark.parametrize("passes", range(8))
+def test_a_connection_that_comes_as_the_server_stops(
+    passes: int, adapter: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever pass of the loop it is in then, it is told 421, or is closed: none is lost."""
+    linger(monkeypatch, 0.05)
+
+    async def stop_in_time(peer: socket.socket) -> None:
+        async with adapter.serve_in_context(Catcher, port=0, domain=HOST) as server:
+            await adapter.pause()
+            peer.connect(server.address)
+            for _ in range(passes):
+                await adapter.pause()
+            await server.stop(0.0)
+
+    with Wire(socket.socket()) as wire:
+        adapter.call(stop_in_time, wire.sock)
+        assert wire.remains() in (b"", NOT_AVAILABLE, GREETING + NOT_AVAILABLE)

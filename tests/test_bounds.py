@@ -22,7 +22,6 @@ from smtp821 import (
     RFC821,
     RFC821_LENIENT,
     Closed,
-    Command,
     Data,
     DotEncoder,
     EndOfData,
@@ -32,7 +31,6 @@ from smtp821 import (
     Rcpt,
     Receiver,
     Rejected,
-    RemoteProtocolError,
     Replied,
     Reply,
     Sender,
@@ -134,15 +132,15 @@ PLACES: dict[str, Callable[[], Feed]] = {
     "lenient mail data": lambda: to_receiver(receiver_in(State.DATA, RFC821_LENIENT)),
     "reply": lambda: to_sender(waiting_sender()),
 }
-ENDLESS = [b"x", b"\r", b"\n", b".", b"\x80", b"x\r", b"\n."]
 
 # --- single octets ------------------------------------------------------------------------------
 
 
-def in_octets(place: str, filling: bytes) -> None:
-    """Feed 64,000 reads of one octet; check that the last thousand cost what the first did."""
+def in_octets(place: str, filling: bytes, size: int = 64_000) -> None:
+    """Feed so many reads of one octet; check that the last thousand cost what the first did."""
     feed = PLACES[place]()
-    stream = (filling * 64_000)[:64_000]  # never empty, which would be the end of file
+    size -= size % 1000
+    stream = (filling * size)[:size]  # never empty, which would be the end of file
 
     def some(start: int) -> None:
         for at in range(start, start + 1000):
@@ -150,10 +148,10 @@ def in_octets(place: str, filling: bytes) -> None:
 
     some(0)
     early = calls(lambda: some(1000))
-    for start in range(2000, 62_000, 1000):
+    for start in range(2000, size - 2000, 1000):
         some(start)
-    assert calls(lambda: some(62_000)) <= early * 1.1
-    assert peak(lambda: some(63_000)) < 8 * KIB
+    assert calls(lambda: some(size - 2000)) <= early * 1.1
+    assert peak(lambda: some(size - 1000)) < 8 * KIB
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -182,25 +180,6 @@ def flooding(feed: Feed, filling: bytes) -> int:
             feed(bytes(pattern))
 
     return peak(work)
-
-
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("filling", ENDLESS)
-def test_sixteen_mebibytes_without_a_line_end(place: str, filling: bytes) -> None:
-    """4.5.3: what is held is the start of a line, this read, and at most two copies of it."""
-    assert flooding(PLACES[place](), filling) < LINE + 3 * READ + 8 * KIB
-
-
-def test_a_command_line_without_end_is_answered_once_it_ends() -> None:
-    """4.5.3, 4.2.1: one 500, when the CRLF has come; then all is in step."""
-    receiver = receiver_in(State.READY)
-    for _ in range(16 * MIB // READ):
-        assert exchange(receiver, b"x" * READ) == ([], b"")
-    events, output = exchange(receiver, b"\r\nNOOP\r\n")
-    assert output == b"500 Line too long\r\n250 OK\r\n"
-    assert events[0] == Rejected(Reply(500, "Line too long"), None, b"x" * (LINE - 1))
-    assert isinstance(events[1], Command)
-    assert len(events) == 2
 
 
 @pytest.mark.clause("4.5.3-01")
@@ -236,37 +215,6 @@ def test_too_much_mail_data_is_swallowed() -> None:
 def test_a_large_message_takes_no_memory(filling: bytes) -> None:
     """4.5.2: with all its dots, a message costs the reader of it a few reads, however large."""
     assert flooding(PLACES["mail data"](), filling) < LINE + 4 * READ + 8 * KIB
-
-
-def test_a_reply_line_without_end_is_an_error_once_it_ends() -> None:
-    """4.5.3: the reply line of sixteen mebibytes breaks the channel, with little memory."""
-    sender = waiting_sender()
-    feed = to_sender(sender)
-    for _ in range(16 * MIB // READ):
-        feed(b"x" * READ)
-    sender.receive_data(b"\r\n")
-    with pytest.raises(RemoteProtocolError, match="over 512 octets"):
-        sender.next_event()
-    assert sender.state is State.CLOSED
-
-
-def test_a_reply_without_end_is_an_error() -> None:
-    """Appendix E: a reply of endless lines is given up at a bounded number of them."""
-    limits = RFC821.limits
-    sender = Sender()
-    lines = (b"250-" + b"x" * 506 + b"\r\n") * (READ // LINE)
-
-    def work() -> None:
-        for _ in range(16 * MIB // READ):
-            sender.receive_data(bytearray(lines))
-            try:
-                assert sender.next_event() is NEED_DATA
-            except RemoteProtocolError as error:
-                assert "over 1024 lines" in str(error)  # noqa: PT017
-
-    per_line = limits.reply_line + 64  # a str has a head
-    assert peak(work) < limits.reply_lines * per_line + 4 * READ
-    assert sender.state is State.CLOSED
 
 
 def test_a_large_message_is_sent_with_little_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Iterable
 from typing import Final
 
@@ -163,6 +164,20 @@ def test_memory_has_a_bound(size: int, filling: bytes) -> None:
     reader.feed(b"!\r\nNOOP\r\n")
     start = (piece * LIMIT)[: LIMIT - 1]
     assert read_all(reader) == [start, b"NOOP"]
+
+
+@pytest.mark.parametrize("filling", [b"x", b"\r"])
+def test_a_read_is_not_held_three_times(filling: bytes) -> None:
+    """4.5.3: while a line without end is read, the last read is let go before it is joined."""
+    reader, read = LineReader(LIMIT), bytearray(filling * 65536)
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            reader.feed(bytes(read))
+            assert reader.next_line() is None
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(read) + 2 * LIMIT
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_is_kept_of_lines_that_were_read() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import attrs
 import pytest
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from smtp821 import (
-    COMMANDS,
     HTTP_WORDS,
     NEED_COMMAND,
     NEED_DATA,
@@ -53,7 +51,6 @@ from smtp821 import (
     Turned,
     Verb,
 )
-from smtp821.protocol.grammar import STRICT
 
 from . import strategies as given_by
 from .driving import (
@@ -468,24 +465,6 @@ def test_each_line_has_one_reply(stream: bytes, dialect: Dialect) -> None:
 # --- nothing but SMTP is written ----------------------------------------------------------------
 
 
-@given(
-    st.sampled_from(Code),
-    st.lists(given_by.any_text, min_size=1, max_size=4),
-    st.sampled_from([RFC821, RFC821_LENIENT]),
-)
-def test_a_reply_is_one_reply_whatever_its_text(
-    code: Code, texts: list[str], dialect: Dialect
-) -> None:
-    """4.2, 4.5.3, Appendix E: printable ASCII in lines of 512, and one code for them all."""
-    wire = Reply(code, texts).to_bytes(dialect.limits)
-    (reply,) = split_replies(wire)
-    assert reply == wire
-    assert int(wire[:3]) == code
-    written = "".join(line[4:] for line in wire.decode("ascii").split("\r\n"))
-    lines = "".join("".join(texts).replace("\r", "").split("\n"))
-    assert written == safe(lines)
-
-
 @pytest.mark.clause("4.2-02")
 @given(given_by.client_streams, st.lists(given_by.any_text, min_size=1, max_size=3), st.booleans())
 def test_a_receiver_writes_replies_whatever_the_application_says(
@@ -599,50 +578,6 @@ WHERE = {
 def at_its_place(verb: Verb) -> Sender:
     """A Sender that may send a command."""
     return sender_in(WHERE.get(verb, State.READY), EVERYTHING)
-
-
-WITH_ARGUMENT: list[Any] = [cls for cls in COMMANDS if attrs.fields(cls)]
-
-
-@pytest.mark.parametrize("cls", WITH_ARGUMENT)
-@given(given_by.any_text)
-def test_no_text_makes_more_than_one_line(cls: Any, text: str) -> None:
-    """4.1.2: the argument makes a line of the strict grammar, or is refused at the door."""
-    for argument in (text, f"<{text}>", f"<{text}@x>", f'<"{text}"@x>'):
-        try:
-            command = cls(argument)
-        except LocalProtocolError:
-            continue
-        written_or_refused(command)
-
-
-@pytest.mark.parametrize("cls", WITH_ARGUMENT)
-@given(given_by.any_text)
-def test_no_forged_value_makes_more_than_one_line(cls: Any, text: str) -> None:
-    """4.1.2: a value that was never checked is read, before it is sent, as a receiver would."""
-    for argument in (text, f"<{text}@x>"):
-        forged = cls.__new__(cls)
-        object.__setattr__(forged, attrs.fields(cls)[0].name, argument)
-        written_or_refused(forged)
-
-
-def written_or_refused(command: Command) -> None:
-    """Check that a command goes out as one strict line of its verb, or leaves all as it was."""
-    sender = at_its_place(command.verb)
-    before = sender.state
-    try:
-        sender.send(command)
-    except LocalProtocolError:
-        assert sender.data_to_send() == b""
-        assert sender.awaiting is None
-        assert sender.state is before
-        assert sender.next_event() is NEED_COMMAND
-        return
-    line = sender.data_to_send()
-    assert len(line) <= 512
-    assert line.count(b"\r") == line.count(b"\n") == 1
-    assert STRICT.pattern(f"command:{command.verb}").fullmatch(line.decode("ascii"))
-    assert sender.awaiting is command.verb
 
 
 # --- values, lines, and values again ------------------------------------------------------------

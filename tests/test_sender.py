@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
@@ -198,6 +199,18 @@ def test_every_unexpected_code_ends_the_session(verb: Verb) -> None:
         assert first.value.reply is None
         assert sender.state is State.CLOSED
         assert sender.envelope is None
+
+
+def test_an_error_that_is_raised_again_does_not_grow() -> None:
+    """Whoever goes on asking a broken sender keeps nothing of how often it was told so."""
+    sender = Sender()
+    sender.receive_data(b"2O0 ready\r\n")
+    lengths = []
+    for _ in range(5):
+        with pytest.raises(RemoteProtocolError) as raised:
+            sender.next_event()
+        lengths.append(len(list(traceback.walk_tb(raised.value.__traceback__))))
+    assert lengths[1:] == [2] * 4
 
 
 @pytest.mark.clause("AMB-32")

@@ -30,7 +30,6 @@ from smtp821 import (
     Event,
     Handler,
     LocalProtocolError,
-    Mail,
     MailData,
     Noop,
     Path,
@@ -884,36 +883,6 @@ def test_a_reset_before_the_answer() -> None:
 
 
 # Handlers that go wrong.
-
-
-class Failing(Catcher):
-    """Raises where a command comes."""
-
-    def mail(self, command: Mail) -> None:
-        """Fail."""
-        raise ValueError("at MAIL")
-
-    def noop(self, command: Noop) -> None:
-        """Fail."""
-        raise ValueError("at NOOP")
-
-    def closed(self, event: Closed) -> None:
-        """Fail, once it is known that it was called."""
-        super().closed(event)
-        raise ValueError("at the end")
-
-
-def test_a_handler_that_raises(caplog: pytest.LogCaptureFixture) -> None:
-    """451, or 421 where there is no 451; the thread goes on, or ends in order."""
-    with Catching(Failing) as caught, caught.connect() as wire:
-        greeted(wire).send(MAIL + b"RSET\r\nNOOP\r\n")
-        assert wire.line() == b"451 Requested action aborted: local error in processing\r\n"
-        assert wire.rest() == OKAY + NOT_AVAILABLE
-        wire.sock.close()
-        wait_for_sessions()
-        assert caught.handler().endings == [Closed()]
-    errors = [record.exc_info and str(record.exc_info[1]) for record in caplog.records]
-    assert errors == ["at MAIL", "at NOOP", "at the end"]
 
 
 class Never(Awaitable[None]):

@@ -92,6 +92,7 @@ class LineReader:
         self._join_to(rest)
 
     def _join_to(self, rest: bytes) -> None:
+        self._joined = b""  # so that it is not there beside what takes its place
         if len(self._pieces) == 1 and not rest:
             self._joined = self._pieces[0]
         else:

@@ -93,8 +93,8 @@ class Sender(Channel):
         Raises RemoteProtocolError when the peer does not keep the protocol; the command in
         flight then counts as a temporary failure, and every later call raises the same.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self._failure is not None:  # without where it was raised before, which would add up
+            raise self._failure.with_traceback(None)
         try:
             return self._next_event()
         except RemoteProtocolError as error:
@@ -109,7 +109,7 @@ class Sender(Channel):
         RemoteProtocolError where the peer has spoken before its time.
         """
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
         if self.state is not State.TURNED:
             raise LocalProtocolError("the roles are exchanged once TURN is answered 250 (3.8)")
         if self._replies.begun():
