@@ -19,6 +19,17 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What a run may be asked for."""
+    parser.addoption("--deep", action="store_true", help="search further, for as long as it takes")
+
+
+@pytest.fixture(scope="session")
+def deep(request: pytest.FixtureRequest) -> bool:
+    """Whether to search further than an ordinary run has time for."""
+    return bool(request.config.getoption("--deep"))
+
+
 @pytest.fixture(scope="session")
 def _event_loops() -> Iterator[None]:
     """The event loops of the adapters end when the tests do."""
