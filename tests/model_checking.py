@@ -219,8 +219,8 @@ class Pair:
     """
 
     __slots__ = (
-        "begun_r", "begun_s", "closing", "kept", "pieces_r", "pieces_s", "receiver", "replies",
-        "said", "scope", "sender", "to_receiver", "to_sender", "turns", "undelivered",
+        "begun_r", "begun_s", "closing", "pieces_r", "pieces_s", "receiver", "replies", "said",
+        "scope", "sender", "to_receiver", "to_sender", "turns", "undelivered",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -244,7 +244,6 @@ class Pair:
     def _begin_message(self) -> None:
         self.said = b""
         self.undelivered = b""
-        self.kept = True  # whether the receiver's policies have not refused the message
 
     def _pass(self, verb: Verb) -> None:
         """Have something said, and accepted, at once."""
@@ -271,7 +270,7 @@ class Pair:
         return (
             sender.state, receiver.state, sender.awaiting, receiver.reply_owed,
             sender.envelope, receiver.envelope, self.to_receiver, self.to_sender,
-            message, self.undelivered, self.kept, self.begun_s, self.pieces_r, self.pieces_s,
+            message, self.undelivered, self.begun_s, self.pieces_r, self.pieces_s,
             self.replies, self.closing, self.turns,
         )  # fmt: skip
 
@@ -390,6 +389,27 @@ class Pair:
         if self.receiver.state is not State.CLOSED:
             self.undelivered += data
 
+    def _text(self) -> bytes:
+        """What was said of the message, as it is to be read."""
+        if self.scope.dialect.line_feeds is Policy.PASS:
+            return self.said
+        return self.said.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+    def _message(self) -> bytes:
+        """The whole message, as it is to be read."""
+        text = self._text()
+        return text if text.endswith(b"\r\n") or not text else text + b"\r\n"  # AMB-37
+
+    def _offence(self) -> int:
+        """Where the receiver's policies end the message (AMB-36), or -1."""
+        text = self._message()
+        if self.scope.receiving.bare_newlines is Policy.REFUSE:
+            for at, octet in enumerate(text):
+                pair = text[at : at + 2] if octet == 13 else text[max(at - 1, 0) : at + 1]
+                if octet in b"\r\n" and pair != b"\r\n":
+                    return at
+        return -1
+
     def end_data(self, _: None) -> None:
         """The user ends the message."""
         refused = self.scope.dialect.line_feeds is Policy.CONVERT and self.said[-1:] == b"\r"
@@ -401,11 +421,7 @@ class Pair:
             return
         demand(not refused, "a final CR was sent (AMB-36)")
         self._send(self.sender.data_to_send())
-        whole = self.said[-2:] == b"\r\n"
-        if self.scope.dialect.line_feeds is Policy.CONVERT:
-            whole = self.said[-1:] == b"\n"
-        if self.said and not whole:
-            self._will_be_read(b"\r\n")  # AMB-37
+        self._will_be_read(self._message()[len(self._text()) :])
 
     def arrive_at_receiver(self, size: int) -> None:
         """A piece arrives at the receiver, which reads it."""
@@ -430,7 +446,6 @@ class Pair:
         if isinstance(event, MailData):
             demand(before is State.DATA, "a command was read as mail data")
             demand(self.undelivered.startswith(event.data), f"{event.data!r} was never said")
-            demand(self.kept, "mail data behind what was refused")
             self.undelivered = self.undelivered[len(event.data) :]
             return
         demand(self.to_receiver == b"", f"{event} before all of it had come")
@@ -443,30 +458,23 @@ class Pair:
             demand(before is State.DATA, "a command was read as the end of mail data")
             demand(self.undelivered == b"", f"{self.undelivered!r} was not delivered")
             demand(event.envelope == self.sender.envelope, "a message with another envelope")
-            demand(self._may_pass(), "a message that the policies refuse was delivered")
+            demand(event.size == len(self._message()), f"{event.size} octets")
+            demand(self._offence() < 0, "a message that the policies refuse was delivered")
         else:
             demand(before is not State.DATA, f"mail data was read as {event}")
             awaited = self.sender.awaiting
             demand(awaited is not None and event == COMMANDS[awaited], f"{event} was never said")
         demand(getattr(event, "verb", None) is self.sender.awaiting, "another end was said")
 
-    def _may_pass(self) -> bool:
-        """Whether the receiver's policies let the message pass (AMB-36)."""
-        if self.scope.receiving.bare_newlines is Policy.PASS:
-            return True
-        said = self.said
-        if self.scope.dialect.line_feeds is Policy.CONVERT:
-            return True
-        rest = said.replace(b"\r\n", b"")
-        return b"\r" not in rest and b"\n" not in rest
-
     def _is_refused_message(self, event: Rejected) -> bool:
+        """Whether this is what the policies make of the message, and what was before is given."""
         whose = event.verb is Verb.END_OF_DATA is self.sender.awaiting
-        return whose and event.reply.code == 554 and not self._may_pass()
+        delivered = len(self._message()) - len(self.undelivered)
+        return whose and event.reply.code == 554 and delivered == self._offence()
 
     def _answered_by_itself(self, output: bytes) -> None:
         """The receiver has judged alone; only a message can be so bad."""
-        demand(not self._may_pass(), f"{output!r} was answered to nothing")
+        demand(self._offence() >= 0, f"{output!r} was answered to nothing")
         demand(output.startswith(b"554 ") and output.count(b"\r\n") == 1, f"{output!r}")
         self.to_sender += output
         self.replies += ((Verb.END_OF_DATA, 554, output),)
