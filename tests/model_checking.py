@@ -765,6 +765,11 @@ def message(name: str, *, octets: int | None, **others: Any) -> Scope:
     return Scope(name=name, octets=octets, verbs=verbs, first=_UP_TO_DATA, **settings)
 
 
+# What it takes to deliver a message, and to change roles; and the shortest commands.
+_EXCHANGE: Final = {Verb.HELO, Verb.MAIL, Verb.RCPT, Verb.DATA, Verb.TURN, Verb.QUIT}
+_SHORTEST: Final = {Verb.HELO, Verb.NOOP, Verb.RSET, Verb.TURN, Verb.QUIT}
+
+
 def scopes(*, deep: bool = False) -> list[Scope]:
     """The searches of an ordinary run, or wider ones."""
     wider = int(deep)
@@ -772,20 +777,13 @@ def scopes(*, deep: bool = False) -> list[Scope]:
         Scope(name="sessions", recipients=1 + wider, memory=1 + wider),
         Scope(
             name="roles",
-            verbs=COMMANDS.keys()
-            if deep
-            else {Verb.HELO, Verb.MAIL, Verb.RCPT, Verb.DATA} | {Verb.TURN, Verb.QUIT},
+            verbs=COMMANDS.keys() if deep else _EXCHANGE,
             turns=2,
             octets=1,
             recipients=2,
             memory=wider,
         ),
-        Scope(
-            name="cuts",  # every way to cut up the shortest commands, and their replies
-            first=(Verb.CONNECT, Verb.HELO)[: 1 + wider],
-            verbs={Verb.NOOP, Verb.RSET, Verb.QUIT, Verb.TURN},
-            memory=99,
-        ),
+        Scope(name="cuts", first=_UP_TO_DATA[:2], verbs=_SHORTEST, turns=1, memory=99),
         message("messages", octets=4 + wider, faults=deep),
         message("converted", octets=3 + 2 * wider, dialect=CONVERTING, faults=deep),
         message("refused", octets=3 + wider, receiving=REFUSING, memory=0, faults=deep),

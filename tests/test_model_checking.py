@@ -6,6 +6,7 @@ tests/model_checking.py has the model and its invariants.
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import attrs
 import pytest
@@ -55,11 +56,12 @@ from .mutants import (
 )
 from .walks import WHOLE
 
+PAGE = Path(__file__).parent.parent / "docs" / "testing.md"
 NAMES = [scope.name for scope in scopes()]
 
 
 @cache
-def search(name: str, deep: bool) -> Search:
+def search(name: str, *, deep: bool) -> Search:
     """One of the searches; each is made once."""
     (scope,) = (scope for scope in scopes(deep=deep) if scope.name == name)
     return explore(scope)
@@ -68,7 +70,7 @@ def search(name: str, deep: bool) -> Search:
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_goes_wrong(name: str, deep: bool) -> None:
     """Every state that can be reached is reached, and the invariants hold in each."""
-    found = search(name, deep)
+    found = search(name, deep=deep)
     assert found.closed
     assert found.deepest > 5
     assert found.moves > len(found.numbers)
@@ -76,7 +78,7 @@ def test_nothing_goes_wrong(name: str, deep: bool) -> None:
 
 def test_every_row_is_taken(deep: bool) -> None:
     """4.1.1, 4.4: by both ends every row of TRANSITIONS, and every class of reply that stays."""
-    searches = [search(name, deep) for name in NAMES]
+    searches = [search(name, deep=deep) for name in NAMES]
     given: set[object] = set().union(*(found.given for found in searches))
     got: set[object] = set().union(*(found.got for found in searches))
     assert given == got == EDGES
@@ -86,14 +88,14 @@ def test_every_row_is_taken(deep: bool) -> None:
 
 def test_every_state_is_seen(deep: bool) -> None:
     """Both ends are together in each state; apart only on the way there."""
-    together = set().union(*(search(name, deep).seen for name in NAMES))
+    together = set().union(*(search(name, deep=deep).seen for name in NAMES))
     assert {(state, state) for state in State} <= together
 
 
 @pytest.mark.parametrize("name", ["messages", "converted", "refused"])
 def test_every_message_is_said(name: str, deep: bool) -> None:
     """4.5.2: all strings of dot, CR, LF and "a" up to a length, but what may not be sent."""
-    found = search(name, deep)
+    found = search(name, deep=deep)
     octets = found.scope.octets
     assert octets is not None
     sendable = [text for text in found.messages if len(text) <= octets]
@@ -102,6 +104,15 @@ def test_every_message_is_said(name: str, deep: bool) -> None:
     else:  # no CR but before an LF
         assert all(text.count(b"\r") == text.count(b"\r\n") for text in sendable)
         assert len(sendable) > 3**octets
+
+
+def test_the_page_has_the_numbers() -> None:
+    """docs/testing.md says of the ordinary searches what they find today."""
+    page = PAGE.read_text(encoding="utf-8")
+    searches = [search(name, deep=False) for name in NAMES]
+    for found in searches:
+        assert f"\n{found}\n" in page
+    assert f"\n{coverage(searches)}\n" in page
 
 
 def test_a_bound_of_depth_is_told() -> None:

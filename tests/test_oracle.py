@@ -174,11 +174,15 @@ def test_every_short_text_is_derived_by_both_or_none(
         agree(production, text)
 
 
+CHARACTERS: Final = (*range(256), 0x130, 0x131, 0x17F, 0x212A, 0x660, 0xFF21, 0x1F600)
+PLACES: Final = ("{}", "a{}b", '"{}"', "\\{}", "<{}@b>", "<a@b{}>", '<"\\{}"@b>', "<@{}:a@b>")
+
+
 @pytest.mark.parametrize("production", PRODUCTIONS)
 def test_each_character_in_each_place(production: str) -> None:
     """4.1.2 <c>, <q>, <x>, <special>: 0 to 255 and some beyond, alone and in the midst."""
-    for code in (*range(256), 0x130, 0x131, 0x17F, 0x212A, 0x660, 0xFF21, 0x1F600):
-        for text in ("{}", "a{}b", '"{}"', "\\{}", "<{}@b>", "<a@b{}>", '<"\\{}"@b>', "<@{}:a@b>"):
+    for code in CHARACTERS:
+        for text in PLACES:
             agree(production, text.format(chr(code)))
 
 
@@ -256,6 +260,7 @@ def always(word: str) -> int:
 NUMBERS: Final = st.lists(st.sampled_from([0] * 12 + list(range(1, 14))), max_size=12)
 
 CRLF: Final = b"\r\n"
+HAZARDS: Final = "\r\n.a\x8d"
 ENDS: Final = (b" ", b"  ", b"\t", b" \t ", b"\r", b"\n", b"\0", b" x", b"\x80", b"x")
 TAILS: Final = (
     b"", b" ", b"\t", b" \t", b" a", b"\ta", b" a b", b" \ta", b" <>", b" \xe9", b" a\tb", b"a",
@@ -424,8 +429,19 @@ def both(
     compare(driven, naive)
 
 
+READING: Final = [state for state in WAYS if Verb.HELO in ORDER[state]]
+"""The states in which commands are read."""
+
+
 @pytest.mark.parametrize("name", DIALECTS)
-@pytest.mark.parametrize("state", [state for state in WAYS if Verb.HELO in ORDER[state]])
+def test_a_receiver_gives_each_greeting(name: str) -> None:
+    """4.3: 220, or 421 and nothing more."""
+    for number in range(len(CODES[Verb.CONNECT])):
+        both(DIALECTS[name], [LINES[Verb.HELO], LINES[Verb.QUIT]], [number])
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("state", [*READING, State.DATA])
 @pytest.mark.parametrize("verb", LINES)
 def test_a_receiver_gives_each_command_each_reply(name: str, state: State, verb: Verb) -> None:
     """4.3 and 4.1.1: every state, every command, every code of its row, whole and in octets."""
@@ -456,7 +472,7 @@ CURATED: Final = [
 
 
 @pytest.mark.parametrize("name", ["strict", "lenient", "minimum"])
-@pytest.mark.parametrize("state", [state for state in WAYS if Verb.HELO in ORDER[state]])
+@pytest.mark.parametrize("state", READING)
 def test_a_receiver_judges_lines(name: str, state: State) -> None:
     """4.1.1, 4.1.2, 4.5.3, AMB-01: each rule of a command line kept and broken, in every state."""
     before = b"".join(LINES[said] for said, _ in WAYS[state][1:])
@@ -468,8 +484,7 @@ def test_a_receiver_judges_lines(name: str, state: State) -> None:
 def test_a_receiver_judges_short_mail_data(name: str, deep: bool) -> None:
     """4.5.2, AMB-36, AMB-39: all strings of up to four hazards as mail data, in two parts."""
     before = b"".join(LINES[said] for said, _ in WAYS[State.DATA][1:])
-    hazards = ["\r", "\n", ".", "a", "\x8d"]
-    for text in texts(hazards, 6 if deep else 4):
+    for text in texts(HAZARDS, 6 if deep else 4):
         wire = text.encode("latin-1") + b"\r\n.\r\nNOOP\r\n"
         cut = len(text) // 2
         both(DIALECTS[name], [before + wire[:cut], wire[cut:]], [])
@@ -719,14 +734,19 @@ AFTERWARDS: Final[list[Act]] = [
 ]
 
 
+REPLY_CODES: Final = sorted(
+    {code for row in CODES.values() for code in row}
+    | {0, 100, 199, 200, 299, 300, 399, 400, 499, 500, 599, 600, 999}
+)
+
+
 @pytest.mark.parametrize("state", WAYS)
 @pytest.mark.parametrize("verb", Verb)
 def test_a_sender_gets_each_reply_to_each_command(state: State, verb: Verb) -> None:
     """4.3, 4.4: every state, every command, legal or not, every code of 4.2.2 and others."""
     act: Act = ("send", EXAMPLES[verb]) if verb in EXAMPLES else ("end", None)
     say = [] if verb is Verb.CONNECT else [act]
-    codes = {code for row in CODES.values() for code in row}
-    for code in sorted(codes | {100, 199, 200, 299, 300, 399, 400, 499, 500, 599, 600, 999, 0}):
+    for code in REPLY_CODES:
         for more in ("", f"{code:03}-text\r\n"):
             reply = f"{more}{code:03} text\r\n".encode()
             bitwise: list[Act] = [("hear", octet) for octet in octets(reply)]
@@ -751,7 +771,7 @@ def test_a_sender_reads_odd_replies(verb: Verb) -> None:
 def test_a_sender_sends_short_mail_data(dialect: Dialect, deep: bool) -> None:
     """4.5.2, AMB-36, AMB-37, AMB-39: all strings of up to four hazards, whole and in octets."""
     way = on_the_way_to(State.DATA)
-    for text in texts(["\r", "\n", ".", "a", "\x8d"], 6 if deep else 4):
+    for text in texts(HAZARDS, 6 if deep else 4):
         data = text.encode("latin-1")
         whole: list[Act] = [("text", data)]
         bitwise: list[Act] = [("text", octet) for octet in octets(data)]
@@ -869,3 +889,28 @@ def test_a_sender_that_errs_is_seen(mutant: type[Sender]) -> None:
 def test_a_sender_that_does_not_err() -> None:
     """And it is the mistake that shows."""
     hold_sender(Sender)
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def number_of_texts(alphabet: Iterable[str], longest: int) -> int:
+    """How many texts of so many pieces, or fewer, there are."""
+    return sum(len(list(alphabet)) ** size for size in range(longest + 1))
+
+
+COUNTS: Final = {
+    "short texts": sum(number_of_texts(alphabet, longest) for _, alphabet, longest in SHORT),
+    "characters": len(PRODUCTIONS) * len(CHARACTERS) * len(PLACES),
+    "answers": sum(len(CODES[verb]) + 1 for verb in LINES) * len(DIALECTS) * (len(READING) + 1),
+    "lines": len(CURATED) * len(READING) * 3,
+    "mail data": number_of_texts(HAZARDS, 4) * 2,
+    "replies": len(WAYS) * len(Verb) * len(REPLY_CODES) * 2,
+}
+
+
+@pytest.mark.parametrize("what", COUNTS)
+def test_the_page_has_the_numbers(what: str) -> None:
+    """docs/testing.md says how much is enumerated."""
+    page = (File(__file__).parent.parent / "docs" / "testing.md").read_text(encoding="utf-8")
+    assert f"| {COUNTS[what]:,} |" in page, (what, COUNTS[what])
