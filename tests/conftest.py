@@ -23,7 +23,7 @@ _COUNTED = pytest.StashKey[dict[str, int]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of a run that takes its time."""
-    parser.addoption("--deep", action="store_true", help="try all that can be listed, no samples")
+    parser.addoption("--deep", action="store_true", help="try all, however long it takes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
