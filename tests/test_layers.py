@@ -22,6 +22,7 @@ LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"})
     | {"host", "timeouts", "wire", "server", "client"},
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
+    frozenset({"testing"}),
     frozenset({"cli", "__main__"}),
 )
 
