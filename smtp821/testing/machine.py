@@ -11,7 +11,7 @@ led to it as short as it can.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final
 
 from hypothesis import strategies as st
@@ -87,6 +87,12 @@ MORSELS: Final = (
 )  # fmt: skip
 
 
+# Where something is said: where the session stands, or in one of the states of 4.1.1.
+PLACES: Final[st.SearchStrategy[State | None]] = st.sampled_from(
+    (None, None, State.READY, State.MAIL, State.RCPT)
+)
+
+
 class ServerMachine(RuleBasedStateMachine):
     """Sessions with a server; a subclass says how to connect, and may change what is said.
 
@@ -114,10 +120,10 @@ class ServerMachine(RuleBasedStateMachine):
     """The argument of RCPT, brackets included."""
     strings: ClassVar[st.SearchStrategy[str]] = st.sampled_from(STRINGS)
     """The argument of VRFY, EXPN and HELP."""
-    wrong_lines: ClassVar[st.SearchStrategy[bytes]] = st.one_of(
-        st.sampled_from(WRONG_LINES), st.binary(max_size=40)
-    ).filter(lambda line: b"\r\n" not in line)
+    wrong_lines: ClassVar[Sequence[bytes]] = WRONG_LINES
     """Lines, without CRLF, that are no commands, or not quite."""
+    noise: ClassVar[st.SearchStrategy[bytes]] = st.binary(max_size=40)
+    """Octets that are said as a line, if there is no CRLF in them."""
     messages: ClassVar[st.SearchStrategy[bytes]] = st.lists(
         st.sampled_from(MORSELS), max_size=12
     ).map(b"".join)
@@ -152,71 +158,94 @@ class ServerMachine(RuleBasedStateMachine):
         self.say(b"", again=False)
 
     @precondition(lambda self: self._in_commands())
-    @rule(data=st.data())
-    def helo(self, data: st.DataObject) -> None:
-        """HELO, the first time or again."""
-        self.say(Helo(data.draw(self.domains)))
-
-    @precondition(lambda self: self._in_commands())
-    @rule(data=st.data(), command=st.sampled_from((Mail, Mail, Mail, Send, Soml, Saml)))
-    def begin(self, data: st.DataObject, command: type[TransactionCommand]) -> None:
-        """MAIL, or what stands in its place."""
-        self.say(command(data.draw(self.reverse_paths)))
-
-    @precondition(lambda self: self._in_commands())
-    @rule(data=st.data())
-    def rcpt(self, data: st.DataObject) -> None:
-        """RCPT."""
-        self.say(Rcpt(data.draw(self.forward_paths)))
-
-    @precondition(lambda self: self._in_commands())
-    @rule(command=st.sampled_from((Data(), Data(), Rset(), Noop(), Turn(), Help())))
-    def plain(self, command: Command) -> None:
-        """A command without an argument."""
-        self.say(command)
-
-    @precondition(lambda self: self._in_commands())
-    @rule(data=st.data(), command=st.sampled_from((Vrfy, Expn, Help)))
-    def ask(self, data: st.DataObject, command: type[Vrfy] | type[Expn] | type[Help]) -> None:
-        """VRFY, EXPN or HELP with an argument."""
-        self.say(command(data.draw(self.strings)))
-
-    @precondition(lambda self: self._in_commands())
-    @rule(data=st.data())
-    def ehlo(self, data: st.DataObject) -> None:
-        """EHLO: 500 from a server of RFC 821, HELO to others (AMB-09)."""
-        self.say(b"EHLO %s\r\n" % data.draw(self.domains).encode("ascii"))
-
-    @precondition(lambda self: self._in_commands())
-    @rule(data=st.data())
-    def wrong(self, data: st.DataObject) -> None:
-        """A line that is no command, or has something wrong with it."""
-        self.say(data.draw(self.wrong_lines) + b"\r\n")
+    @rule(data=st.data(), at=PLACES, kind=st.sampled_from((Helo, Mail, Mail, Rcpt, Data, Data)))
+    def needed(self, data: st.DataObject, at: State | None, kind: type[Command]) -> None:
+        """What moves a transaction on."""
+        self._go(data, at)
+        self.say(data.draw(self._some(kind)))
 
     @precondition(lambda self: self._in_commands())
     @rule(
         data=st.data(),
+        at=PLACES,
+        kinds=st.lists(
+            st.sampled_from((Send, Soml, Saml, Vrfy, Expn, Help, Turn, Rset, Noop)),
+            min_size=1,
+            max_size=6,
+        ),
+    )
+    def others(self, data: st.DataObject, at: State | None, kinds: list[type[Command]]) -> None:
+        """What is optional, or changes little."""
+        for kind in kinds:
+            self._go(data, at)
+            self.say(data.draw(self._some(kind)))
+
+    @precondition(lambda self: self._in_commands())
+    @rule(data=st.data(), at=PLACES, in_sequence=st.booleans())
+    def wrong(self, data: st.DataObject, at: State | None, in_sequence: bool) -> None:
+        """Lines that are no commands, or have something wrong with them."""
+        self._go(data, at)
+        words = {verb.encode() for verb in self.dialect.order[self.model.state]}
+        lines = [line for line in self.wrong_lines if not in_sequence or line[:4] in words]
+        chosen = st.sampled_from(lines or self.wrong_lines)
+        for line in data.draw(st.lists(chosen, min_size=1, max_size=12, unique=True)):
+            if self._in_commands():
+                self.say(line + b"\r\n")
+
+    @precondition(lambda self: self._in_commands())
+    @rule(data=st.data())
+    def babble(self, data: st.DataObject) -> None:
+        """A line of any octets, or EHLO: 500, or to others a HELO (AMB-09)."""
+        ehlo = self.domains.map(lambda domain: b"EHLO " + domain.encode("ascii"))
+        line = data.draw(st.one_of(self.noise, ehlo))
+        self.say(line.replace(b"\r\n", b"") + b"\r\n")
+
+    @precondition(lambda self: self._in_commands())
+    @rule(
+        data=st.data(),
+        at=PLACES,
+        kind=st.sampled_from((Helo, Mail, Rcpt, Data, Rset, Noop, Help)),
         spell=st.sampled_from((bytes.lower, bytes.swapcase, bytes.title)),
         spaces=st.sampled_from((b"", b"", b" ")),
         cut=st.integers(1, 12),
     )
     def spelled(
-        self, data: st.DataObject, spell: Callable[[bytes], bytes], spaces: bytes, cut: int
+        self,
+        data: st.DataObject,
+        at: State | None,
+        kind: type[Command],
+        spell: Callable[[bytes], bytes],
+        spaces: bytes,
+        cut: int,
     ) -> None:
         """A command in another case, perhaps with spaces behind it, and in pieces (2, 4.1.1)."""
-        line = bytes(data.draw(st.one_of(self._helos(), self._rcpts(), _PLAIN)))[:-2]
-        word, space, argument = line.partition(b" ")
+        self._go(data, at)
+        word, space, argument = bytes(data.draw(self._some(kind)))[:-2].partition(b" ")
         self.say_in_pieces(spell(word) + space + argument + spaces + b"\r\n", [cut, cut])
 
     @precondition(lambda self: self._in_commands())
-    @rule(data=st.data(), verb=st.sampled_from((Mail, Mail, Soml)), end=st.booleans())
-    def transaction(self, data: st.DataObject, verb: type[TransactionCommand], end: bool) -> None:
-        """A whole transaction, as far as the server takes it, with or without its mail data."""
-        self.say(Helo(data.draw(self.domains)))
-        self.say(verb(data.draw(self.reverse_paths)))
-        for path in data.draw(st.lists(self.forward_paths, min_size=1, max_size=3)):
-            self._say_if(State.MAIL, State.RCPT, said=Rcpt(path))
-        self._say_if(State.RCPT, said=Data())
+    @rule(
+        data=st.data(),
+        at=st.sampled_from((State.MAIL, State.RCPT)),
+        how=st.sampled_from((Rset, Helo, Mail)),
+        then=st.sampled_from((Rcpt, Data, Mail)),
+    )
+    def start_over(
+        self, data: st.DataObject, at: State, how: type[Command], then: type[Command]
+    ) -> None:
+        """End a transaction half-way, and say something whose answer tells whether it has ended."""
+        self._go(data, at)
+        self.say(data.draw(self._some(how)))
+        self.say(data.draw(self._some(then)))
+
+    @precondition(lambda self: self._in_commands())
+    @rule(data=st.data(), end=st.booleans())
+    def transaction(self, data: st.DataObject, end: bool) -> None:
+        """A transaction with some recipients, as far as the server takes it."""
+        self._go(data, State.RCPT)
+        for path in data.draw(st.lists(self.forward_paths, max_size=2)):
+            self._say_in(State.MAIL, State.RCPT, said=Rcpt(path))
+        self._say_in(State.RCPT, said=Data())
         if end and self._in_data():
             self.message(data)
 
@@ -240,12 +269,13 @@ class ServerMachine(RuleBasedStateMachine):
 
     # Then ends.
 
-    @precondition(lambda self: self._in_commands())
+    @precondition(lambda self: self._in_commands() and self.model.state is not State.INITIAL)
     @rule()
     def quit(self) -> None:
         """QUIT; the next connection knows nothing of this one."""
         self.say(Quit())
 
+    @precondition(lambda self: self.model.state is not State.INITIAL)
     @rule()
     def hang_up(self) -> None:
         """Close the connection without a word; what was begun has come to nothing (4.1.1)."""
@@ -255,7 +285,7 @@ class ServerMachine(RuleBasedStateMachine):
         """End the session in order, unless it is broken already."""
         try:
             if not self._broken:
-                self._say_if(State.DATA, said=b"\r\n.\r\n")
+                self._say_in(State.DATA, said=b"\r\n.\r\n")
                 self.say(Quit(), again=False)
         finally:
             self._hang_up()
@@ -292,7 +322,7 @@ class ServerMachine(RuleBasedStateMachine):
         if self.model is model:
             self.say(said)
 
-    def _say_if(self, *states: State, said: bytes | Command) -> None:
+    def _say_in(self, *states: State, said: bytes | Command) -> None:
         if self.model.state in states:
             self.say(said)
 
@@ -309,14 +339,29 @@ class ServerMachine(RuleBasedStateMachine):
     def _is_over(self) -> bool:
         return not self.dialect.order[self.model.state]
 
-    def _helos(self) -> st.SearchStrategy[Command]:
-        return self.domains.map(Helo)
+    def _go(self, data: st.DataObject, at: State | None) -> None:
+        """Bring the session into a state, if the server lets it come there; None: as it is."""
+        if at is None or at is self.model.state:
+            return
+        self.say(data.draw(self._some(Helo)))
+        if at is not State.READY:
+            self._say_in(State.READY, said=data.draw(self._some(Mail)))
+        if at is State.RCPT:
+            self._say_in(State.MAIL, said=data.draw(self._some(Rcpt)))
 
-    def _rcpts(self) -> st.SearchStrategy[Command]:
-        return self.forward_paths.map(Rcpt)
-
-
-_PLAIN: Final[st.SearchStrategy[Command]] = st.sampled_from((Data(), Rset(), Noop(), Help()))
+    def _some(self, kind: type[Command]) -> st.SearchStrategy[Command]:
+        """Commands of one kind."""
+        if kind is Helo:
+            return self.domains.map(Helo)
+        if kind is Rcpt:
+            return self.forward_paths.map(Rcpt)
+        if issubclass(kind, TransactionCommand):
+            return self.reverse_paths.map(kind)
+        if kind in (Vrfy, Expn):
+            return self.strings.map(kind)
+        if kind is Help:
+            return st.one_of(st.none(), self.strings).map(Help)
+        return st.just(kind())
 
 
 def server_machine(
