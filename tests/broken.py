@@ -226,6 +226,9 @@ def deaf_behind_a_piece(self: Broken, said: bytes) -> bytes:
     return said if said.endswith(b"\r\n.\r\n") or said == b".\r\n" else said.replace(b"\n", b"\r")
 
 
+# What comes of it where the end of mail data is seen too early or too late, or not: one of these.
+ASTRAY: Final = {Kind.NO_REPLY, Kind.SECOND_REPLY, Kind.UNASKED, Kind.DELIVERY}
+
 BROKEN: Final[Mapping[str, tuple[Callable[[], Connection], set[Kind]]]] = {
     "a greeting of another code": (
         lambda: Broken(speak=lambda self, said, came: came.replace(b"220", b"250")),
@@ -262,18 +265,18 @@ BROKEN: Final[Mapping[str, tuple[Callable[[], Connection], set[Kind]]]] = {
     "a reply before the line ends": (lambda: Broken(hear=at_once), {Kind.UNASKED}),
     "mail data that LF.LF ends": (
         lambda: Broken(hear=in_data(lambda data: data.replace(b"\n.\n", b"\r\n.\r\n"))),
-        {Kind.UNASKED, Kind.SECOND_REPLY, Kind.DELIVERY},
+        ASTRAY,
     ),
     "mail data that CR.CR ends": (
         lambda: Broken(hear=in_data(lambda data: data.replace(b"\r.\r", b"\r\n.\r\n"))),
-        {Kind.UNASKED, Kind.SECOND_REPLY, Kind.DELIVERY},
+        ASTRAY,
     ),
     "mail data that is read as commands": (
         lambda: Broken(hear=in_data(lambda data: data.replace(b"\r\nQUIT", b"\r\n.\r\nQUIT"))),
         {Kind.UNASKED, Kind.SECOND_REPLY},
     ),
     "mail data whose end is missed in pieces": (
-        lambda: Broken(hear=deaf_behind_a_piece), {Kind.NO_REPLY, Kind.DELIVERY},
+        lambda: Broken(hear=deaf_behind_a_piece), ASTRAY,
     ),
     "a dot that is not taken away": (
         lambda: Broken(hear=in_data(lambda data: data.replace(b"\r\n..", b"\r\n..."))),
@@ -285,11 +288,11 @@ BROKEN: Final[Mapping[str, tuple[Callable[[], Connection], set[Kind]]]] = {
     ),
     "line ends that are converted": (
         lambda: Broken(hear=in_data(lambda data: re.sub(rb"(?<!\r)\n", b"\r\n", data))),
-        {Kind.DELIVERY, Kind.UNASKED, Kind.SECOND_REPLY},
+        ASTRAY,
     ),
     "octets that lose their high bit": (
         lambda: Broken(hear=in_data(lambda data: bytes(octet & 127 for octet in data))),
-        {Kind.DELIVERY, Kind.UNASKED, Kind.SECOND_REPLY},
+        ASTRAY,
     ),
     "octets that are lost": (
         lambda: Broken(hear=in_data(lambda data: data.replace(b"\0", b""))), {Kind.DELIVERY},

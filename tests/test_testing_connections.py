@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from smtp821 import Closed, Handler, LocalProtocolError, Receiver, State
+from smtp821 import Closed, Handler, LocalProtocolError, Noop, Receiver, Reply, State
 from smtp821.testing.connections import CallableConnection, HandlerConnection, SocketConnection
 
 from .adapters import TIMEOUT
@@ -76,6 +76,21 @@ def test_a_handler_that_is_left() -> None:
     handler.ended = None
     connection.close()
     assert handler.ended is None
+
+
+class Awaited(Handler):
+    """One of its methods is awaited."""
+
+    async def noop(self, command: Noop) -> Reply:
+        """A text of its own."""
+        return Reply(250, "awaited")
+
+
+def test_a_handler_that_is_awaited() -> None:
+    """As long as it waits for nothing, no event loop is needed."""
+    connection = HandlerConnection(Awaited("peer"))
+    connection.exchange(b"", awaited=True)
+    assert connection.exchange(b"NOOP\r\n", awaited=True) == b"250 awaited\r\n"
 
 
 def test_a_handler_that_turns() -> None:

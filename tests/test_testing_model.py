@@ -169,7 +169,8 @@ LEGAL: list[tuple[State, bytes | Command, set[int]]] = [
     # sizes: 4.5.3
     (State.READY, b"x" * 511 + b"\r\n", {500}),
     (State.READY, b"VRFY " + b"x" * 505 + b"\r\n", {250, 251, 500, 501, 502, 504, 550, 551, 553}),
-    (State.READY, b"NOOP" + b" " * 600 + b"\r\n", {250, 500}),
+    (State.READY, b"NOOP \r\n", {250, 500, 501, 504}),
+    (State.READY, b"HELP " + b"x" * 600 + b"\r\n", {211, 214, 500, 501, 502, 504}),
     (State.MAIL, b"RCPT TO:<" + b"u" * 65 + b"@x>\r\n",
      {250, 251, 450, 451, 452, 500, 501, 550, 551, 552, 553}),
 ]  # fmt: skip

@@ -124,9 +124,11 @@ class ServerMachine(RuleBasedStateMachine):
     """Lines, without CRLF, that are no commands, or not quite."""
     noise: ClassVar[st.SearchStrategy[bytes]] = st.binary(max_size=40)
     """Octets that are said as a line, if there is no CRLF in them."""
-    messages: ClassVar[st.SearchStrategy[bytes]] = st.lists(
-        st.sampled_from(MORSELS), max_size=12
-    ).map(b"".join)
+    messages: ClassVar[st.SearchStrategy[bytes]] = st.builds(
+        lambda first, morsels: first + b"".join(morsels),
+        st.sampled_from((b"", b"", b".", b"..", b".x")),
+        st.lists(st.sampled_from(MORSELS), max_size=12),
+    )
     """Mail data before its dots are doubled."""
 
     def __init__(self) -> None:

@@ -263,6 +263,8 @@ class Model:
         if isinstance(command, str):
             command = _LAX[word].parse(tail, _HUGE)
             faults.add(Fault.MALFORMED if isinstance(command, str) else Fault.LAX)
+        elif line.endswith(b" "):
+            faults.add(Fault.LAX)  # AMB-12
         if syntax.verb not in self.dialect.order[self.state]:
             faults.add(Fault.OUT_OF_ORDER)
         return self._question(syntax.verb, None if isinstance(command, str) else command, faults)
