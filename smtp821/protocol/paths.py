@@ -74,8 +74,8 @@ class Domain:
 
 def _key(mailbox: str) -> str:
     """What two mailboxes, or two paths, are compared by: their text with domains in lower case."""
-    local, at, domain = mailbox.rpartition("@")
-    return f"{local}@{domain.lower()}" if at else domain
+    local, _, domain = mailbox.rpartition("@")
+    return f"{local}@{domain.lower()}"
 
 
 @attrs.frozen
