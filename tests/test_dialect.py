@@ -104,6 +104,13 @@ def test_the_minimum_cannot_be_switched_off(word: str) -> None:
         Dialect(name="too small", off=frozenset({Verb(word), Verb.TURN}))
 
 
+def test_more_than_one_of_the_minimum() -> None:
+    """4.5.1: all that is missing is named."""
+    with pytest.raises(ValueError) as caught:
+        attrs.evolve(RFC821, off=frozenset({Verb.QUIT, Verb.EXPN, Verb.MAIL}))
+    assert str(caught.value) == "every receiver implements MAIL, QUIT (4.5.1)"
+
+
 def test_everything_else_can_be_switched_off() -> None:
     """4.5.1: what is not in the minimum may be off, alone or together."""
     rest = {cls.verb for cls in COMMANDS} - MINIMUM
