@@ -53,7 +53,9 @@ class Mutant(NamedTuple):
 
 def main() -> int:
     """Run the mutants that the arguments select."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("patterns", nargs="*", default=["*"])
     parser.add_argument("--fresh", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--own", action="store_true", help="the module's own tests only")
@@ -82,7 +84,7 @@ def mutants() -> Iterator[Mutant]:
         spans = json.loads(source.with_suffix(".py.spans").read_text())["spans"]
         for key in json.loads(meta.read_text())["exit_code_by_key"]:
             path, _, name = key.rpartition(".")
-            original, number = name.rsplit("_", 1)
+            original = name.rpartition("_")[0]
             first, last = spans[f"{original}_orig"]
             before = lines[first:last]
             first, last = spans[name]
@@ -156,7 +158,9 @@ class Run:
             self.survivors.append(mutant)
 
 
-def run_tests(session: pytest.Session, mutant: Mutant, tests: list[pytest.Item], seconds: int) -> None:
+def run_tests(
+    session: pytest.Session, mutant: Mutant, tests: list[pytest.Item], seconds: int
+) -> None:
     """In a child: end with 1 at the first test that fails, else with 0.
 
     seconds: of processor time; what takes longer runs forever.
@@ -180,7 +184,9 @@ def survives_import(mutant: Mutant) -> bool:
     """Whether a process in which it is in place from the start finds nothing either."""
     command = [sys.executable, __file__, "--fresh", mutant.key]
     environment = os.environ | {"MUTANT_UNDER_TEST": mutant.key}
-    return subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
+    return (
+        subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
+    )
 
 
 def is_listed(mutant: Mutant, listed: dict[str, list[dict[str, str]]]) -> bool:

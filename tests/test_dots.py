@@ -164,7 +164,7 @@ def test_decode_gives_what_cannot_begin_the_end() -> None:
 
 
 def test_decode_the_first_end() -> None:
-    """4.5.2: the end is the first there is; what follows is no mail data, whatever it looks like."""
+    """4.5.2: the end is the first there is, whatever what follows looks like."""
     decoder = DotDecoder()
     assert decoder.decode(b"a\r\n.\r\nMAIL\r\n.\r\n") == b"a\r\n"
     assert decoder.rest == b"MAIL\r\n.\r\n"
@@ -387,7 +387,9 @@ def test_refused_end_changes_nothing() -> None:
     for policy in (REFUSE, CONVERT):
         encoder = DotEncoder(policy, REFUSE, 1000)
         sent = encoder.encode(b"ab\r")
-        with pytest.raises(LocalProtocolError, match=r"^the mail data ends in a CR without its LF$"):
+        with pytest.raises(
+            LocalProtocolError, match=r"^the mail data ends in a CR without its LF$"
+        ):
             encoder.end()
         assert sent + encoder.encode(b"\n") + encoder.end() == b"ab\r\n.\r\n"
 
