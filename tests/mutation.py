@@ -1,7 +1,7 @@
 """Mutation testing: does a test fail for each small change of the protocol?
 
 mutmut makes the changed functions, into `mutants/`, and notes which test calls which. This runs the
-tests against them, in a copy of one process that has collected all tests: first those of the
+tests against them, each in a child of one process that has collected all tests: first those of the
 module's own test module, then the others that come by, quick ones first, until one fails. What
 survives is tried once more in a new process, for some functions do their work on import. What
 survives that has to stand in `mutants.toml`, with the reason why it changes nothing.
@@ -27,71 +27,70 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-COPY = ROOT / "mutants"
-CHILDREN = 2
-LONGEST = 0.2  # seconds of a test; for what only longer ones find there has to be a quick one
-MEMORY = 1 << 30  # octets; a mutant that takes more would take all
+ROOT: Final = Path(__file__).parent.parent
+COPY: Final = ROOT / "mutants"
+CHILDREN: Final = 2
+LONGEST: Final = 0.2  # seconds of a test; what only longer ones find is to be found by a quick one
+MEMORY: Final = 1 << 30  # octets; a mutant that takes more would take all
 
 
 class Mutant(NamedTuple):
     """One changed function."""
 
     key: str
-    """What mutmut calls it; its number at the end changes with the function."""
+    """What mutmut calls it; the number at its end means nothing in the next version."""
     module: str
     function: str
     was: str
     now: str
 
 
+UNCHANGED: Final = Mutant("unchanged", "", "", "", "")  # which has to survive
+
+
 def main() -> int:
     """Run the mutants that the arguments select."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("patterns", nargs="*", default=["*"])
+    parser = argparse.ArgumentParser(description="Run the tests against mutants.")
+    parser.add_argument("patterns", nargs="*", default=["*"], help="of mutmut's names of mutants")
+    parser.add_argument("--own", action="store_true", help="only tests of the module's own")
     parser.add_argument("--fresh", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--own", action="store_true", help="the module's own tests only")
     options = parser.parse_args()
-    patterns = options.patterns
+    chosen = [
+        mutant
+        for mutant in (UNCHANGED, *mutants())
+        if any(fnmatch.fnmatch(mutant.key, pattern) for pattern in options.patterns)
+    ]
     if not options.fresh:
         shutil.copytree(ROOT / "tests", COPY / "tests", dirs_exist_ok=True)
-    chosen = [each for each in mutants() if any(fnmatch.fnmatch(each.key, p) for p in patterns)]
-    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
-    arguments = configuration["pytest_add_cli_args"]
-    tests = configuration["pytest_add_cli_args_test_selection"]
-    run = Run(chosen, options.own, options.fresh)
-    os.chdir(COPY)
-    sys.path.insert(0, str(COPY))
-    code = pytest.main([*arguments, "-p", "no:terminal", "--assert=plain", *tests], plugins=[run])
-    if code != pytest.ExitCode.OK:
-        return int(code)
-    return report(chosen, run.survivors)
+        if UNCHANGED not in chosen:
+            chosen.insert(0, UNCHANGED)
+    run = Run(chosen, own=options.own, fresh=options.fresh)
+    code = run.start()
+    return code if code else report(chosen, run.survivors)
 
 
 def mutants() -> Iterator[Mutant]:
-    """All there are, in the order of the source."""
+    """All that mutmut has made, in the order of the source."""
     for meta in sorted((COPY / "smtp821").glob("*/*.py.meta")):
         source = meta.with_suffix("")
-        lines = source.read_text().splitlines()
-        spans = json.loads(source.with_suffix(".py.spans").read_text())["spans"]
-        for key in json.loads(meta.read_text())["exit_code_by_key"]:
+        lines = source.read_text("utf-8").splitlines()
+        spans = json.loads(source.with_suffix(".py.spans").read_text("utf-8"))["spans"]
+        for key in json.loads(meta.read_text("utf-8"))["exit_code_by_key"]:
             path, _, name = key.rpartition(".")
-            original = name.rpartition("_")[0]
-            first, last = spans[f"{original}_orig"]
-            before = lines[first:last]
-            first, last = spans[name]
-            after = [line.replace(name, f"{original}_orig") for line in lines[first:last]]
-            was, now = difference(before, after)
-            function = original.removesuffix("__mutmut")[2:].replace("ǁ", ".")
-            yield Mutant(key, path.removeprefix("smtp821."), function, was, now)
+            function = name.partition("__mutmut_")[0]
+            original = f"{function}__mutmut_orig"
+            was, now = (slice(*spans[each]) for each in (original, name))
+            changed = [line.replace(name, original) for line in lines[now]]
+            place = function[2:].replace("ǁ", ".")
+            yield Mutant(
+                key, path.removeprefix("smtp821."), place, *difference(lines[was], changed)
+            )
 
 
 def difference(before: list[str], after: list[str]) -> tuple[str, str]:
@@ -103,16 +102,32 @@ def difference(before: list[str], after: list[str]) -> tuple[str, str]:
 
 
 class Run:
-    """A plugin that runs the collected tests once for each mutant, in a process of its own."""
+    """A plugin that runs the collected tests once for each mutant, in a process of its own.
 
-    def __init__(self, chosen: list[Mutant], own: bool, fresh: bool) -> None:
+    own: whether only tests of the module's own test module count.
+    fresh: whether this process is for one mutant, which was in place before anything was imported.
+    """
+
+    def __init__(self, chosen: list[Mutant], *, own: bool, fresh: bool) -> None:
         self.chosen = chosen
         self.own = own
         self.fresh = fresh
         self.survivors: list[Mutant] = []
-        stats = json.loads((COPY / "mutmut-stats.json").read_text())
+        stats = json.loads((COPY / "mutmut-stats.json").read_text("utf-8"))
         self._callers: dict[str, list[str]] = stats["tests_by_mangled_function_name"]
         self._seconds: dict[str, float] = stats["duration_by_test"]
+
+    def start(self) -> int:
+        """Let pytest collect the tests, and run them; gives its exit code."""
+        settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+        arguments = [*settings["pytest_add_cli_args"], "-p", "no:terminal", "--assert=plain"]
+        os.chdir(COPY)
+        sys.path.insert(0, str(COPY))
+        return int(
+            pytest.main(
+                [*arguments, *settings["pytest_add_cli_args_test_selection"]], plugins=[self]
+            )
+        )
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Instead of the loop of pytest."""
@@ -120,40 +135,39 @@ class Run:
         for mutant in self.chosen:
             if len(running) == CHILDREN:
                 self._wait(running)
-            if not self.fresh and (pid := os.fork()):
-                running[pid] = mutant
-                continue
-            tests = self._tests(session.items, mutant)
-            seconds = 5 + sum(self._seconds.get(test.nodeid, 0) for test in tests)
-            run_tests(session, mutant, tests, round(seconds))
+            if self.fresh or not (pid := os.fork()):
+                tests = self._tests(session.items, mutant)
+                seconds = 5 + sum(self._seconds.get(test.nodeid, 0) for test in tests)
+                run_tests(session, mutant, tests, round(seconds))
+            running[pid] = mutant
         while running:
             self._wait(running)
         return True
 
     def _tests(self, items: list[pytest.Item], mutant: Mutant) -> list[pytest.Item]:
         """The tests that call the function, and those that are new: quick ones first."""
-        callers = set(self._callers.get(mutant.key.rsplit("__mutmut_", 1)[0], ()))
-        own = f"tests/test_{mutant.module.rsplit('.', 1)[1]}.py"
-        tests = [
-            item
-            for item in items
-            if item.nodeid not in self._seconds
-            or (
-                (item.nodeid in callers or (self.fresh and item.nodeid.split("::")[0] == own))
-                and self._seconds[item.nodeid] < LONGEST
-            )
-        ]
-        if self.own:
-            tests = [i for i in tests if i.nodeid.split("::")[0] == own]
+        callers = set(self._callers.get(mutant.key.partition("__mutmut_")[0], ()))
+        own = f"tests/test_{mutant.module.rpartition('.')[2]}.py::"
+
+        def serves(test: str) -> bool:
+            if mutant is not UNCHANGED and self.own and not test.startswith(own):
+                return False
+            if test not in self._seconds or mutant is UNCHANGED:
+                return True
+            called = test in callers or (self.fresh and test.startswith(own))
+            return called and self._seconds[test] < LONGEST
+
         return sorted(
-            tests,
-            key=lambda item: (item.nodeid.split("::")[0] != own, self._seconds.get(item.nodeid, 0)),
+            (item for item in items if serves(item.nodeid)),
+            key=lambda item: (
+                not item.nodeid.startswith(own),
+                self._seconds.get(item.nodeid, 0),
+            ),
         )
 
     def _wait(self, running: dict[int, Mutant]) -> None:
         pid, status = os.wait()
         mutant = running.pop(pid)
-        print(mutant.key, status, file=sys.stderr, flush=True)
         if status == 0:
             self.survivors.append(mutant)
 
@@ -161,7 +175,7 @@ class Run:
 def run_tests(
     session: pytest.Session, mutant: Mutant, tests: list[pytest.Item], seconds: int
 ) -> None:
-    """In a child: end with 1 at the first test that fails, else with 0.
+    """In a child: end it, with 1 at the first test that fails, else with 0.
 
     seconds: of processor time; what takes longer runs forever.
     """
@@ -184,40 +198,42 @@ def survives_import(mutant: Mutant) -> bool:
     """Whether a process in which it is in place from the start finds nothing either."""
     command = [sys.executable, __file__, "--fresh", mutant.key]
     environment = os.environ | {"MUTANT_UNDER_TEST": mutant.key}
-    return (
-        subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
-    )
+    return subprocess.call(command, env=environment, stderr=subprocess.DEVNULL) == 0
 
 
-def is_listed(mutant: Mutant, listed: dict[str, list[dict[str, str]]]) -> bool:
+def is_listed(mutant: Mutant, listed: dict[str, Any]) -> bool:
     """Whether it is one of those that change nothing."""
-    place = f"{mutant.module}.{mutant.function}"
-    return any(
+    this = (f"{mutant.module}.{mutant.function}", mutant.was, mutant.now)
+    return any((each["in"], each["was"], each["now"]) == this for each in listed["here"]) or any(
         mutant.was.replace(each["was"], each["now"]) == mutant.now != mutant.was
         for each in listed["everywhere"]
-    ) or any(
-        (each["in"], each["was"], each["now"]) == (place, mutant.was, mutant.now)
-        for each in listed["here"]
     )
 
 
-def report(chosen: list[Mutant], survivors: Iterable[Mutant]) -> int:
+def report(chosen: list[Mutant], survivors: list[Mutant]) -> int:
     """Print what is not as it should be, and the score."""
-    listed = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text())
-    total, killed, equivalent = Counter[str](), Counter[str](), Counter[str]()
+    if UNCHANGED not in survivors or not survives_import(UNCHANGED):
+        print("The tests fail where nothing is changed.")
+        return 1
+    listed = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text("utf-8"))
+    made, killed, equivalent = Counter[str](), Counter[str](), Counter[str]()
     wrong = 0
-    for mutant in chosen:
+    for mutant in chosen[1:]:
         known = is_listed(mutant, listed)
         survived = mutant in survivors and (known or survives_import(mutant))
-        total[mutant.module] += 1
-        killed[mutant.module] += not survived
-        equivalent[mutant.module] += known
+        for module in (mutant.module, "all"):
+            made[module] += 1
+            killed[module] += not survived
+            equivalent[module] += known
         if survived != known:
             wrong += 1
-            what = "survives" if survived else "is listed, but killed"
-            print(f"{mutant.key} {what}\n  - {mutant.was}\n  + {mutant.now}")
-    for module in total:
-        print(f"{module:24}{total[module]:5}{killed[module]:5}{equivalent[module]:5}")
+            print(mutant.key, "survives" if survived else "is listed, but killed")
+            print(f"  - {mutant.was}\n  + {mutant.now}")
+    print("| module | mutants | killed | equivalent | killed of the others |")
+    for module in sorted(made, key=lambda name: (name == "all", name)):
+        rest = made[module] - equivalent[module]
+        score = f"{100 * killed[module] / rest:.1f}%" if rest else ""
+        print(f"| {module} | {made[module]} | {killed[module]} | {equivalent[module]} | {score} |")
     return min(wrong, 1)
 
 
