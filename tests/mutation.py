@@ -9,8 +9,8 @@ survives that has to stand in `mutants.toml`, with the reason why it changes not
     mutmut run 'smtp821.protocol.errors.*'      # once, and after each change of the library
     python tests/mutation.py                    # or with patterns: '*.lines.*' '*.dots.*'
 
-It ends with the score of each module; its exit code is 1 if a survivor is not listed, or if what
-is listed is no survivor.
+It shows "+" for each that is killed, and ends with the score of each module; its exit code is 1 if
+a survivor is not listed, or if what is listed is no survivor.
 """
 
 from __future__ import annotations
@@ -168,6 +168,7 @@ class Run:
     def _wait(self, running: dict[int, Mutant]) -> None:
         pid, status = os.wait()
         mutant = running.pop(pid)
+        print(end="+" if status else ".", file=sys.stderr, flush=True)
         if status == 0:
             self.survivors.append(mutant)
 

@@ -25,6 +25,7 @@ from smtp821 import (
     Verb,
 )
 from smtp821.protocol.dialect import MINIMUM
+from smtp821.protocol.sequencing import MOVES, moves
 from smtp821.protocol.grammar import LOOSE, STRICT
 
 DATA: Final[dict[str, Any]] = json.loads(
@@ -158,6 +159,13 @@ def test_a_dialect_made_from_another_derives_its_own_tables() -> None:
     assert refusing.row_class(Verb.CONNECT, 554) is Outcome.ERROR
     assert refusing.codes[Verb.MAIL] == RFC821.codes[Verb.MAIL] - {503}
     assert RFC821.codes[Verb.CONNECT] == {220, 421}
+
+
+def test_dialects_of_the_same_transitions_share_their_moves() -> None:
+    """4.4: the table is made once, for it is the same; other transitions have another."""
+    assert RFC821.moves is RFC821_LENIENT.moves is MOVES
+    staying = attrs.evolve(RFC821, transitions={})
+    assert staying.moves == moves({})
 
 
 def test_the_syntaxes_follow_the_grammar() -> None:
