@@ -25,8 +25,8 @@ from smtp821 import (
     Verb,
 )
 from smtp821.protocol.dialect import MINIMUM
-from smtp821.protocol.sequencing import MOVES, moves
 from smtp821.protocol.grammar import LOOSE, STRICT
+from smtp821.protocol.sequencing import MOVES, moves
 
 DATA: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "data" / "sequencing.json").read_text("utf-8")
