@@ -1,13 +1,14 @@
 """Mutation testing: does a test fail for each small change of the protocol?
 
-mutmut makes the changed functions, into `mutants/`, and notes which test calls which. This runs the
-tests against them, each in a child of one process that has collected all tests: first those of the
-module's own test module, then the others that come by, quick ones first, until one fails. What
-survives is tried once more in a new process, for some functions do their work on import. What
-survives that has to stand in `mutants.toml`, with the reason why it changes nothing.
+mutmut makes the changed functions, in a copy of the project below `build/`, and notes which test
+calls which. This runs the tests against them, each in a child of one process that has collected all
+tests: first those of the module's own test module, then the others that come by, quick ones first,
+until one fails. What survives is tried once more in a new process, for some functions do their
+work on import. What survives that has to stand in `mutants.toml`, with the reason why it changes
+nothing.
 
-    mutmut run 'smtp821.protocol.errors.*'      # once, and after each change of the library
-    python tests/mutation.py                    # or with patterns: '*.lines.*' '*.dots.*'
+    python tests/mutation.py --make       # once, and after each change of the library
+    python tests/mutation.py              # or with patterns: '*.lines.*' '*.dots.*'
 
 It shows "+" for each that is killed, and ends with the score of each module; its exit code is 1 if
 a survivor is not listed, or if what is listed is no survivor.
@@ -16,6 +17,7 @@ a survivor is not listed, or if what is listed is no survivor.
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import fnmatch
 import itertools
@@ -34,7 +36,9 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 ROOT: Final = Path(__file__).parent.parent
-COPY: Final = ROOT / "mutants"
+SOURCE: Final = ROOT / "build" / "mutation"
+COPY: Final = SOURCE / "mutants"
+COPIED: Final = ("smtp821", "tests", "docs", "examples", "bench", "pyproject.toml", "README.md")
 CHILDREN: Final = 2
 LONGEST: Final = 0.2  # seconds of a test; what only longer ones find is to be found by a quick one
 MEMORY: Final = 1 << 30  # octets; a mutant that takes more would take all
@@ -58,9 +62,12 @@ def main() -> int:
     """Run the mutants that the arguments select."""
     parser = argparse.ArgumentParser(description="Run the tests against mutants.")
     parser.add_argument("patterns", nargs="*", default=["*"], help="of mutmut's names of mutants")
+    parser.add_argument("--make", action="store_true", help="make the mutants, and do no more")
     parser.add_argument("--own", action="store_true", help="only tests of the module's own")
     parser.add_argument("--fresh", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.make:
+        return make()
     chosen = [
         mutant
         for mutant in (UNCHANGED, *mutants())
@@ -73,6 +80,36 @@ def main() -> int:
     run = Run(chosen, own=options.own, fresh=options.fresh)
     code = run.start()
     return code if code else report(chosen, run.survivors)
+
+
+def make() -> int:
+    """Let mutmut do its work; gives its exit code."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    SOURCE.mkdir(parents=True)
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, SOURCE / name)
+    for path in (SOURCE / "smtp821").glob("*/*.py"):
+        path.write_text(undecorated(path.read_text("utf-8")), "utf-8")
+    few = "smtp821.protocol.errors.*"  # mutmut wants to run some itself
+    return subprocess.call([sys.executable, "-m", "mutmut", "run", few], cwd=SOURCE)
+
+
+def undecorated(source: str) -> str:
+    """The same module with `f = property(f)` behind a function for `@property` before it.
+
+    For mutmut leaves functions with a decorator alone, but for class methods.
+    """
+    lines = source.splitlines()
+    functions = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.FunctionDef)]
+    for function in sorted(functions, key=lambda each: each.lineno, reverse=True):
+        if len(function.decorator_list) == 1:
+            decorator = ast.unparse(function.decorator_list[0])
+            if decorator not in ("classmethod", "staticmethod", "overload"):
+                made = f"{function.name} = {decorator}({function.name})"
+                lines.insert(function.end_lineno or 0, " " * function.col_offset + made)
+                del lines[function.decorator_list[0].lineno - 1]
+    return "\n".join(lines) + "\n"
 
 
 def mutants() -> Iterator[Mutant]:
