@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from . import adapters
 
@@ -16,6 +16,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
+settings.register_profile(  # for each of many mutants: few examples, and always the same
+    "mutation",
+    settings.get_profile("default"),
+    max_examples=30,
+    phases=[Phase.explicit, Phase.generate],
+    derandomize=True,
+    database=None,
+)
 settings.load_profile("default")
 
 _COUNTED = pytest.StashKey[dict[str, int]]()

@@ -86,8 +86,9 @@ def test_nothing_follows_the_end_of_file(at: Callable[[State], Channel], more: b
     """A second end of file, or bytes behind it, are the caller's mistake."""
     channel = at(State.READY)
     channel.receive_data(b"")
-    with pytest.raises(LocalProtocolError, match="was the end of file"):
+    with pytest.raises(LocalProtocolError) as caught:
         channel.receive_data(more)
+    assert str(caught.value) == 'receive_data(b"") was the end of file; nothing follows it'
     assert channel.state is State.READY
 
 

@@ -291,6 +291,17 @@ def test_what_a_lenient_receiver_read_is_not_sent() -> None:
         Rcpt(trusted(Path, "text", "<a b>"))
 
 
+def test_only_ascii_is_written() -> None:
+    """2, 4.1.1: whatever a command says of itself, its line is ASCII."""
+
+    class Odd(Noop):
+        def __str__(self) -> str:
+            return "NOOP \xe9"
+
+    with pytest.raises(UnicodeEncodeError):
+        bytes(Odd())
+
+
 # Reading.
 
 
@@ -383,7 +394,7 @@ def test_strings_have_no_limit_but_that_of_the_line() -> None:
 )
 def test_parse_leniently(line: bytes, read: Command) -> None:
     """AMB-07, AMB-10 to AMB-12: what people type becomes what the RFC has."""
-    assert RFC821_LENIENT.syntaxes[line[:4]].parse(line[4:], LIMITS) == read
+    assert syntax_table(LOOSE)[line[:4]].parse(line[4:], LIMITS) == read
     assert bytes(read) != line + b"\r\n"
 
 
@@ -405,6 +416,15 @@ def test_syntax_table(grammar: Any) -> None:
         assert isinstance(syntax, Syntax)
         assert (syntax.command, syntax.verb) == (command, command.verb)
         assert syntax.takes_argument == (command not in PLAIN)
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_a_plain_command_is_made_once(command: type[Command]) -> None:
+    """What never differs is the same value each time."""
+    syntax = Syntax(command, STRICT)
+    read = syntax.parse(b"", LIMITS)
+    assert read == command()
+    assert syntax.parse(b"", LIMITS) is read
 
 
 # Words, in any case.

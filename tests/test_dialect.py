@@ -26,6 +26,7 @@ from smtp821 import (
 )
 from smtp821.protocol.dialect import MINIMUM
 from smtp821.protocol.grammar import LOOSE, STRICT
+from smtp821.protocol.sequencing import MOVES, moves
 
 DATA: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "data" / "sequencing.json").read_text("utf-8")
@@ -109,6 +110,13 @@ def test_the_minimum_cannot_be_switched_off(word: str) -> None:
         Dialect(name="too small", off=frozenset({Verb(word), Verb.TURN}))
 
 
+def test_more_than_one_of_the_minimum() -> None:
+    """4.5.1: all that is missing is named."""
+    with pytest.raises(ValueError) as caught:
+        attrs.evolve(RFC821, off=frozenset({Verb.QUIT, Verb.EXPN, Verb.MAIL}))
+    assert str(caught.value) == "every receiver implements MAIL, QUIT (4.5.1)"
+
+
 @pytest.mark.clause("3.3-12")
 def test_everything_else_can_be_switched_off() -> None:
     """4.5.1: what is not in the minimum may be off, alone or together."""
@@ -157,6 +165,13 @@ def test_a_dialect_made_from_another_derives_its_own_tables() -> None:
     assert refusing.row_class(Verb.CONNECT, 554) is Outcome.ERROR
     assert refusing.codes[Verb.MAIL] == RFC821.codes[Verb.MAIL] - {503}
     assert RFC821.codes[Verb.CONNECT] == {220, 421}
+
+
+def test_dialects_of_the_same_transitions_share_their_moves() -> None:
+    """4.4: the table is made once, for it is the same; other transitions have another."""
+    assert RFC821.moves is RFC821_LENIENT.moves is MOVES
+    staying = attrs.evolve(RFC821, transitions={})
+    assert staying.moves == moves({})
 
 
 def test_the_syntaxes_follow_the_grammar() -> None:

@@ -85,7 +85,12 @@ def test_the_test_in_the_readme_passes(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess("-W", "error").assert_outcomes(passed=1)
 
 
-KIT = (ROOT / "docs" / "testing-kit.md").read_text(encoding="utf-8").split("\n## ")[1:]
+# But for the section on the model, whose examples are to fail: tests/test_testing_machine.py.
+KIT = [
+    section
+    for section in (ROOT / "docs" / "testing-kit.md").read_text("utf-8").split("\n## ")[1:]
+    if not section.startswith("A server, held against a model")
+]
 
 
 @pytest.mark.parametrize("section", KIT, ids=lambda section: section.partition("\n")[0])

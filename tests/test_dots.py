@@ -157,6 +157,20 @@ def test_decode_keeps_back_little() -> None:
             assert len(kept) <= max(begun, default=0)
 
 
+def test_decode_gives_what_cannot_begin_the_end() -> None:
+    """4.5.2: data that ends in no part of the end is given whole."""
+    decoder = DotDecoder()
+    for data in (b"abc", b"\n", b".", b"a\r\nb", b".\r\n.b"):
+        assert decoder.decode(data) == data.replace(b"\n.b", b"\nb")
+
+
+def test_decode_the_first_end() -> None:
+    """4.5.2: the end is the first there is, whatever what follows looks like."""
+    decoder = DotDecoder()
+    assert decoder.decode(b"a\r\n.\r\nMAIL\r\n.\r\n") == b"a\r\n"
+    assert decoder.rest == b"MAIL\r\n.\r\n"
+
+
 def test_decode_nothing() -> None:
     """Nothing comes of nothing, before the message and in it."""
     decoder = DotDecoder()
@@ -331,13 +345,20 @@ REFUSED: Final[list[tuple[bytes, Policy, bytes, str]]] = [
     (b"ab\r\n", REFUSE, b"c\rd", "a CR or LF that is no part of a CRLF, at about offset 5"),
     (b"ab\r", REFUSE, b".c", "a CR or LF that is no part of a CRLF, at about offset 2"),
     (b"ab\r", CONVERT, b".c", "a CR without its LF, at about offset 2"),
+    (b"ab\r\n", CONVERT, b"c\rd\re", "a CR without its LF, at about offset 5"),
     (b"ab\r\n", CONVERT, b"\rc", "a CR without its LF, at about offset 4"),
-    (b"ab\r", CONVERT, b"\n\r\r", "a CR without its LF"),
+    (b"ab\r", CONVERT, b"\n\r\r", "a CR without its LF, at about offset 3"),
     (b"ab", PASS, b"c\xff", r"an octet with its high bit set \(4.5.2\), at about offset 3"),
+    (b"", PASS, b"\x80", r"an octet with its high bit set \(4.5.2\), at about offset 0"),
     (b"ab\r", PASS, b"\n\x80", r"an octet with its high bit set \(4.5.2\), at about offset 4"),
     (b"ab\r\n", PASS, b"c" * 999, r"a line of over 1000 octets \(4.5.3\), at about offset 4"),
     (b"ab", PASS, b"c" * 997, r"a line of over 1000 octets \(4.5.3\), at about offset 2"),
-    (b"ab\r", PASS, b"\n" + b"c" * 999 + b"\r", r"a line of over 1000 octets \(4.5.3\)"),
+    (
+        b"ab\r",
+        PASS,
+        b"\n" + b"c" * 999 + b"\r",
+        r"a line of over 1000 octets \(4.5.3\), at about offset 4",
+    ),
 ]
 
 
@@ -350,7 +371,7 @@ def test_refused_chunk_changes_nothing(
     sent = encoder.encode(before)
     known = state(encoder)
     for _ in range(2):
-        with pytest.raises(LocalProtocolError, match=f"^mail data has {message}"):
+        with pytest.raises(LocalProtocolError, match=f"^mail data has {message}$"):
             encoder.encode(refused)
         assert state(encoder) == known
     good = b"\n.x\r\n.y" if before.endswith(b"\r") else b".x\r\n.y"
@@ -358,12 +379,24 @@ def test_refused_chunk_changes_nothing(
     assert sent == plain_encode(before + good)
 
 
+def test_offset_behind_many_chunks() -> None:
+    """The error counts from the beginning of the message, in octets as they were given."""
+    encoder = DotEncoder(REFUSE, REFUSE, 1000)
+    for _ in range(3):
+        encoder.encode(b".ab\r\n")
+    with pytest.raises(LocalProtocolError) as caught:
+        encoder.encode(b"c\xff")
+    assert str(caught.value).endswith(", at about offset 16")
+
+
 def test_refused_end_changes_nothing() -> None:
     """AMB-36: a last CR that must not be sent is refused; its LF may still come."""
     for policy in (REFUSE, CONVERT):
         encoder = DotEncoder(policy, REFUSE, 1000)
         sent = encoder.encode(b"ab\r")
-        with pytest.raises(LocalProtocolError, match=r"^the mail data ends in a CR without its LF"):
+        with pytest.raises(
+            LocalProtocolError, match=r"^the mail data ends in a CR without its LF$"
+        ):
             encoder.end()
         assert sent + encoder.encode(b"\n") + encoder.end() == b"ab\r\n.\r\n"
 

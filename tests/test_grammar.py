@@ -638,6 +638,13 @@ def test_expand_leaves_counts_alone() -> None:
     assert STRICT.expand("x{2}{SP}{1,3}[{d}]{{}") == "x{2} {1,3}[[0-9]]{{}"
 
 
+@pytest.mark.parametrize("text", ["R\u017fET\r\n", "\u212aING@a.b"])
+def test_case_is_that_of_ascii(text: str) -> None:
+    """4.1.2: U+017F and U+212A are no "s" and no "k", in whatever case."""
+    for production in ("command:RSET", "mailbox"):
+        assert not LOOSE.pattern(production).fullmatch(text)
+
+
 def test_pattern_is_composed_once() -> None:
     """A production is compiled at its first use, and kept."""
     grammar = Grammar(BNF)

@@ -111,6 +111,9 @@ def test_pieces_may_wait() -> None:
     assert read_all(reader) == [b"NOOP", b"RSET"]
     reader.feed(b"IT\r\n")
     assert read_all(reader) == [b"QUIT"]
+    for piece in (b"NOOP\r\n", b"RS", b"ET\r\n"):
+        reader.feed(piece)
+    assert read_all(reader) == [b"NOOP", b"RSET"]
 
 
 # Lines that are too long.
@@ -159,7 +162,7 @@ def test_memory_has_a_bound(size: int, filling: bytes) -> None:
     for _ in range(min(1_000_000 // size, 20_000)):
         reader.feed(piece)
         assert reader.next_line() is None
-        assert held(reader) <= 2 * LIMIT + size
+        assert held(reader) <= 2 * (LIMIT - 1) + size
     assert reader.waits()
     reader.feed(b"!\r\nNOOP\r\n")
     start = (piece * LIMIT)[: LIMIT - 1]
@@ -178,6 +181,21 @@ def test_a_read_is_not_held_three_times(filling: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < 2 * len(read) + 2 * LIMIT
     finally:
         tracemalloc.stop()
+
+
+def test_what_is_thrown_away_is_not_copied() -> None:
+    """4.5.3: a piece of a line that is too long is searched where it is."""
+    reader = LineReader(LIMIT)
+    for octet in b"xyz":
+        piece = bytes([octet]) * 600
+        reader.feed(piece)
+        assert reader.next_line() is None
+        assert reader._joined is piece
+    reader.feed(b"z" * 600 + b"\r")
+    assert reader.next_line() is None
+    reader.feed(b"!")
+    assert reader.next_line() is None
+    assert held(reader) == LIMIT - 1 + len(b"\r!")
 
 
 def test_nothing_is_kept_of_lines_that_were_read() -> None:
@@ -225,6 +243,38 @@ def test_take_before_a_line() -> None:
     reader.feed(b"x" * 400)
     reader.feed(b"y" * 400)
     assert reader.take() == b"x" * 400 + b"y" * 400
+
+
+def test_take_what_stands_behind_a_line() -> None:
+    """4.1.1 DATA: the rest of one piece is taken, once."""
+    reader = LineReader(LIMIT)
+    reader.feed(b"DATA\r\nline\r\n")
+    assert reader.next_line() == b"DATA"
+    assert reader.take() == b"line\r\n"
+    assert not reader.waits()
+    assert reader.take() == b""
+
+
+def test_take_as_much_as_there_is() -> None:
+    """Up to 64 KiB come at once, from more pieces than one, whatever was read before them."""
+    reader = LineReader(50_000)
+    reader.feed(b"x" * 40_000 + b"\r\n" + b"y" * 10)
+    reader.feed(b"z" * 10)
+    assert reader.next_line() == b"x" * 40_000
+    assert reader.take() == b"y" * 10 + b"z" * 10
+
+
+def test_take_does_not_move_what_is_left() -> None:
+    """A piece of 64 KiB or more is taken from where it is, whatever came behind it."""
+    reader, piece = LineReader(LIMIT), bytes(65536)
+    reader.feed(piece)
+    reader.feed(b"x")
+    assert reader.take() is piece
+    reader, piece = LineReader(LIMIT), bytes(300_000)
+    reader.feed(piece)
+    reader.feed(b"x")
+    assert reader.take() == bytes(65536)
+    assert reader._joined is piece
 
 
 @pytest.mark.parametrize("size", [1000, 65535, 65536, 65537, 300_000])
@@ -282,6 +332,15 @@ def test_truth() -> None:
     reader.feed(b"\r\n")
     assert reader.next_line() == b"c"
     assert not reader.waits()
+
+
+def test_truth_between_pieces() -> None:
+    """A reader is true while a piece waits behind lines that were all read."""
+    reader = LineReader(LIMIT)
+    reader.feed(b"NOOP\r\n")
+    reader.feed(b"QU")
+    assert reader.next_line() == b"NOOP"
+    assert reader.waits()
 
 
 def test_truth_in_a_long_line() -> None:

@@ -160,6 +160,19 @@ def test_a_reply_without_end() -> None:
     assert "".join(line.strip() for line in folded) == "y" * 2000
 
 
+def test_a_long_line_of_a_reply() -> None:
+    """It is quoted as two lines of one reply, each with its code, and not folded (4.5.3)."""
+    lines = text_of(Reply(550, "x" * 990)).split("\r\n")[3:-1]
+    assert lines == ['   "550-' + "x" * 989, '    550 x"']
+
+
+def test_a_quoted_originator_is_written_as_it_came() -> None:
+    """A backslash that quotes nothing special stays where it is."""
+    message = about(LOST, reverse_path=Path('<"a\\bc"@HOSTW>')).message
+    assert b'\r\nTo: "a\\bc"@HOSTW\r\n' in message
+    assert b"  Sorry abc, your message" in message
+
+
 def test_a_recipient_of_any_length() -> None:
     """A path that could never be sent is told of all the same."""
     far = Path(f"<{'x' * 3000}@HOSTZ>")
@@ -289,8 +302,9 @@ def test_any_beginning(parts: list[bytes]) -> None:
 def test_no_failures() -> None:
     """There is nothing to say, to anybody."""
     for reverse_path in (JOE, NULL_PATH):
-        with pytest.raises(LocalProtocolError, match="needs a failure"):
+        with pytest.raises(LocalProtocolError) as error:
             undeliverable(reverse_path, [], host=HOST, at=AT)
+        assert str(error.value) == "a notification needs a failure to speak of"
 
 
 def test_postmaster_is_no_originator() -> None:
@@ -318,7 +332,8 @@ def test_a_mailbox_too_long_for_a_line(size: int) -> None:
     if size + len("To: @B") <= 998:
         assert b"\r\nTo: %b@B\r\n" % (b"x" * size) in about(LOST, reverse_path=reverse_path).message
         return
-    with pytest.raises(LocalProtocolError, match="too long for a line"):
+    message = rf"^To: {'x' * 76}\.\.\.: too long for a line \(4\.5\.3\)$"
+    with pytest.raises(LocalProtocolError, match=message):
         about(LOST, reverse_path=reverse_path)
 
 

@@ -363,6 +363,15 @@ def test_parts_are_not_added_up() -> None:
     assert excess(POSTMASTER, LIMITS) is None
 
 
+@pytest.mark.parametrize("size", [254, 255, 256, 257, 258, 259])
+def test_brackets_count_in_what_is_sent(size: int) -> None:
+    """4.5.3, AMB-41: of 256 characters a sender counts the brackets in, a receiver does not."""
+    path = Path(long_path(size - 2))
+    assert len(path.text) == size
+    assert excess(path, LIMITS) == ("Path too long" if size > 258 else None)
+    assert excess(path, LIMITS, sent=True) == ("Path too long" if size > 256 else None)
+
+
 def test_size_of_a_domain_of_any_text() -> None:
     """4.5.3: what only a lenient reader makes, a domain of any text, is measured too."""
     assert excess(trusted(Domain, "text", "_" * 64), LIMITS) is None
@@ -403,6 +412,12 @@ def test_any_path(user: str, host: str, route: list[str]) -> None:
         assert path.mailbox.local_part == local_part
         assert path.mailbox.user == user
         assert path.mailbox.domain.text == host
+
+
+@pytest.mark.parametrize(("other", "same"), [('<@H:"X:y"@h>', True), ('<@h:"x:y"@h>', False)])
+def test_a_colon_in_a_user_ends_no_route(other: str, same: bool) -> None:
+    """4.1.2: the route ends at the first colon, and the case of what is behind it counts."""
+    assert (Path('<@h:"X:y"@h>') == Path(other)) is same
 
 
 @pytest.mark.clause("2-08")

@@ -175,7 +175,9 @@ def test_postmaster_as_a_reverse_path() -> None:
 
 def test_a_host_without_a_name() -> None:
     """It could not say who it is."""
-    with pytest.raises(LocalProtocolError, match="a relay needs a name"):
+    with pytest.raises(
+        LocalProtocolError, match=r"^a relay needs a name, to put it into reverse-paths \(3\.6\)$"
+    ):
         at("", "<joe@HOSTD>")
 
 

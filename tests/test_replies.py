@@ -518,6 +518,21 @@ def test_malformed(wire: bytes) -> None:
         assert caught.value.reply is None
 
 
+@pytest.mark.parametrize(
+    ("wire", "message"),
+    [
+        (b"x" * 50, f"a malformed reply line: {b'x' * 40!r}"),
+        (b"250-a\r\n251 b", "code 251 inside a reply of code 250 (AMB-34)"),
+        (b"250 " + b"x" * 507, "a reply line of over 512 octets"),
+    ],
+)
+def test_what_is_malformed_is_told(wire: bytes, message: str) -> None:
+    """Appendix E: the error says what came, and of a long line the beginning."""
+    with pytest.raises(RemoteProtocolError) as caught:
+        read([wire + b"\r\n"])
+    assert str(caught.value) == message
+
+
 def test_replies_before_a_malformed_one() -> None:
     """Appendix E: what came well-formed before is given before the error."""
     lines = LineReader(512)

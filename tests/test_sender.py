@@ -463,7 +463,10 @@ def test_a_hundred_recipients_and_no_more() -> None:
         sender.send(Rcpt(f"<u{number}@b.c>"))
         reply_to(sender, b"250 OK\r\n")
     sender.data_to_send()
-    message = "100 recipients is all that one transaction may have (4.5.3)"
+    message = (
+        "100 recipients is all that one transaction may have (4.5.3); send the message to the rest "
+        "in another"
+    )
     refused(sender, partial(sender.send, Rcpt("<one-more@b.c>")), message)
     sender.send(Data())
     assert sender.envelope is not None
@@ -643,6 +646,9 @@ def test_421_at_every_step(verb: Verb) -> None:
     refused(sender, partial(sender.send, Quit()), "not legal in state CLOSED; nothing is")
 
 
+OUT_OF_TURN: Final = r"^the peer has spoken out of turn, behind its last reply$"
+
+
 @pytest.mark.parametrize("behind", [b"250 OK\r\n", b"250-OK\r\n", b"2", b"\r", b"rubbish"])
 @pytest.mark.parametrize("verb", [verb for verb in Verb if verb not in (Verb.QUIT, Verb.TURN)])
 def test_bytes_behind_a_reply(verb: Verb, behind: bytes) -> None:
@@ -652,10 +658,10 @@ def test_bytes_behind_a_reply(verb: Verb, behind: bytes) -> None:
     reply_to(sender, b"%d text\r\n" % code + behind)
     state, envelope = sender.state, sender.envelope
     for command in (EXAMPLES[legal] for legal in ORDER[state] if legal in EXAMPLES):
-        with pytest.raises(RemoteProtocolError, match="spoken out of turn"):
+        with pytest.raises(RemoteProtocolError, match=OUT_OF_TURN):
             sender.send(command)
     if state is State.DATA:
-        with pytest.raises(RemoteProtocolError, match="spoken out of turn"):
+        with pytest.raises(RemoteProtocolError, match=OUT_OF_TURN):
             sender.end_data()
     assert sender.data_to_send() == b""
     assert (sender.state, sender.awaiting, sender.envelope) == (state, None, envelope)
@@ -665,7 +671,7 @@ def test_354_and_250_in_one_write() -> None:
     """4.3: a 250 that was there before the message was sent does not confirm it."""
     sender = awaiting(Verb.DATA)
     reply_to(sender, b"354 go\r\n250 OK\r\n")
-    with pytest.raises(RemoteProtocolError, match="out of turn"):
+    with pytest.raises(RemoteProtocolError, match=OUT_OF_TURN):
         sender.send_data(b"x")
     with pytest.raises(RemoteProtocolError, match="a reply 250 that nothing awaits"):
         sender.next_event()
@@ -678,7 +684,7 @@ def test_250_in_the_middle_of_the_message() -> None:
     sender = sender_at(State.DATA)
     sender.send_data(b"x\r\n")
     sender.receive_data(b"250 OK\r\n")
-    with pytest.raises(RemoteProtocolError, match="out of turn"):
+    with pytest.raises(RemoteProtocolError, match=OUT_OF_TURN):
         sender.end_data()
     with pytest.raises(RemoteProtocolError, match="that nothing awaits"):
         sender.next_event()
@@ -847,8 +853,9 @@ def test_no_turning_before_turn_is_accepted(state: State, half: bytes) -> None:
     sender = sender_at(state)
     if half and state is not State.CLOSED:
         sender.receive_data(half)
-    with pytest.raises(LocalProtocolError, match="once TURN is answered 250"):
+    with pytest.raises(LocalProtocolError) as caught:
         sender.turned(HOST)
+    assert str(caught.value) == "the roles are exchanged once TURN is answered 250 (3.8)"
 
 
 def test_turned() -> None:
@@ -863,14 +870,26 @@ def test_turned() -> None:
         sender.turned("two words")
 
 
-@pytest.mark.parametrize("early", [b"2", b"220 BBN-UNIX.ARPA\r\n", b"\r\n"])
+BEHIND_TURN: Final = "bytes behind the reply to TURN, before the roles change"
+
+
+@pytest.mark.parametrize(
+    ("early", "told"),
+    [
+        (b"2", BEHIND_TURN),
+        (b"220 BBN-UNIX.ARPA\r\n", "a reply 220 that nothing awaits"),
+        (b"\r\n", "a malformed reply line: b''"),
+    ],
+)
 @pytest.mark.parametrize("asked", [False, True])
-def test_bytes_behind_the_reply_to_turn(early: bytes, asked: bool) -> None:
+def test_bytes_behind_the_reply_to_turn(early: bytes, told: str, asked: bool) -> None:
     """3.8: what a peer says before the roles are exchanged is an error, never carried over."""
     sender = sender_at(State.TURNED)
     sender.receive_data(early)
     if asked:
-        with pytest.raises(RemoteProtocolError):
+        with pytest.raises(RemoteProtocolError) as caught:
             sender.next_event()
-    with pytest.raises(RemoteProtocolError):
+        assert str(caught.value) == told
+    with pytest.raises(RemoteProtocolError) as caught:
         sender.turned(HOST)
+    assert str(caught.value) == (told if asked else BEHIND_TURN)

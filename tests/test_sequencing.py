@@ -32,7 +32,7 @@ from smtp821 import (
     Verb,
     outcome,
 )
-from smtp821.protocol.sequencing import TRANSACTION_VERBS
+from smtp821.protocol.sequencing import MOVES, TRANSACTION_VERBS, Effect, moves
 
 from .walks import EXAMPLES, HOST, LINES, WHOLE, answered, say, step
 
@@ -264,6 +264,30 @@ def test_only_what_moves_is_listed() -> None:
         assert verb in ORDER[state]
         assert after is not state
         assert result is not Outcome.ERROR
+
+
+def test_each_move_and_its_effect() -> None:
+    """4.1.1: which replies do something, where they lead, and what they do to the buffers."""
+    helo_rset = (Verb.HELO, Verb.RSET)
+    expected = {
+        (State.OPENING, Verb.CONNECT, 2): (State.INITIAL, None),
+        (State.OPENING, Verb.CONNECT, 4): (State.REFUSED, None),
+        (State.OPENING, Verb.CONNECT, 5): (State.REFUSED, None),
+        (State.INITIAL, Verb.HELO, 2): (State.READY, None),
+        (State.READY, Verb.TURN, 2): (State.TURNED, None),
+        **{(State.READY, verb, 2): (State.MAIL, Effect.BEGIN) for verb in TRANSACTION_VERBS},
+        (State.MAIL, Verb.RCPT, 2): (State.RCPT, Effect.ADD),
+        (State.RCPT, Verb.RCPT, 2): (State.RCPT, Effect.ADD),
+        **{(State.MAIL, verb, 2): (State.READY, Effect.CLEAR) for verb in helo_rset},
+        **{(State.RCPT, verb, 2): (State.READY, Effect.CLEAR) for verb in helo_rset},
+        (State.RCPT, Verb.DATA, 3): (State.DATA, None),
+        **{(State.DATA, Verb.END_OF_DATA, d): (State.READY, Effect.CLEAR) for d in (2, 4, 5)},
+        **{(s, Verb.QUIT, 2): (State.CLOSED, Effect.CLOSE) for s in State if Verb.QUIT in ORDER[s]},
+        **{(s, v, 421): (State.CLOSED, Effect.CLOSE) for s in State for v in ORDER[s]},
+    }
+    for table in (MOVES, moves(TRANSITIONS)):
+        assert expected == {row: move for row, move in table.items() if row[1] in ORDER[row[0]]}
+        assert {state for state, _, _ in table} == {state for state in State if ORDER[state]}
 
 
 @pytest.mark.clause("3.4-01")

@@ -73,7 +73,7 @@ class Command:
         return self.verb.value
 
     def __bytes__(self) -> bytes:
-        return f"{self}\r\n".encode("ascii", errors="strict")
+        return f"{self}\r\n".encode("ascii")
 
 
 def _path(value: Path | str) -> Path:

@@ -96,7 +96,7 @@ class DotDecoder:
         dotted = _dotted(data)
         end = data.find(_END) if dotted else -1
         if end >= 0:
-            self._carry, self.rest = b"", data[end + len(_END) :]
+            self.rest = data[end + len(_END) :]
             data = data[: end + 2]
             dotted = _dotted(data)  # by a line before the last, that is
         elif kept := _kept_back(data):
@@ -185,7 +185,7 @@ class DotEncoder:
                 if cut < 0:
                     raise self._refusal(max(start, 0), f"a line of over {limit} octets (4.5.3)")
                 start = cut + 2
-        last = rfind(b"\r\n", max(start, 0))
+        last = rfind(b"\r\n")
         return len(data) - (last + 2 if last >= 0 else start)
 
     def _refusal(self, at: int, what: str) -> LocalProtocolError:

@@ -30,7 +30,7 @@ class LineReader:
 
     def feed(self, data: bytes) -> None:
         """Add what came from the peer, in any cut."""
-        if self._pieces or self._start < len(self._joined) or self._overlong is not None:
+        if self._pieces or self._start < len(self._joined):
             self._pieces.append(data)
         else:
             self._joined, self._start = data, 0

@@ -73,9 +73,12 @@ class Domain:
 
 
 def _key(mailbox: str) -> str:
-    """What two mailboxes, or two paths, are compared by: their text with domains in lower case."""
-    local, at, domain = mailbox.rpartition("@")
-    return f"{local}@{domain.lower()}" if at else domain
+    """What two mailboxes, or two paths, are compared by: their text with domains in lower case.
+
+    `<Postmaster>`, the one user whose case means nothing (AMB-15), is a domain here: without "@".
+    """
+    local, _, domain = mailbox.rpartition("@")
+    return f"{local}@{domain.lower()}"
 
 
 @attrs.frozen
@@ -113,8 +116,6 @@ class Mailbox:
 
 def _path_key(path: str) -> str:
     route, colon, mailbox = path.partition(":") if path.startswith("<@") else ("", "", path)
-    if mailbox.lower() == "<postmaster>":  # the one user whose case means nothing (AMB-15)
-        return mailbox.lower()
     return f"{route.lower()}{colon}{_key(mailbox)}"
 
 
