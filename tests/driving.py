@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from smtp821 import (
     NEED_COMMAND,
     NEED_DATA,
-    NEED_REPLY,
     RFC821,
     SEQUENCING,
     STANDARD_TEXTS,
@@ -22,7 +21,6 @@ from smtp821 import (
     MailData,
     Outcome,
     Path,
-    Pause,
     Receiver,
     Reply,
     Sender,
@@ -30,6 +28,7 @@ from smtp821 import (
     Turned,
     Verb,
 )
+from smtp821.testing.pair import Answer, accept, joined, pull
 
 HOST = "BBN-UNIX.ARPA"
 CLIENT = "USC-ISIF.ARPA"
@@ -52,19 +51,7 @@ LEADING_TO = {
     ),
 }
 
-Answer = Callable[[Receiver], None]
-"""What an application does when a reply is owed."""
-
-
 # The receiver's side.
-
-
-def accept(receiver: Receiver) -> None:
-    """Give the ordinary reply to anything."""
-    if receiver.reply_owed in (Verb.VRFY, Verb.EXPN):
-        receiver.reply(250, "<Smith@BBN-UNIX.ARPA>")
-    else:
-        receiver.accept()
 
 
 def refusal(verb: Verb) -> int | None:
@@ -91,20 +78,6 @@ def refuse_every(n: int) -> Answer:
     return answer
 
 
-def pull(receiver: Receiver, answer: Answer = accept) -> list[Event]:
-    """Every event there is, each answered, up to the point where more data is needed."""
-    events: list[Event] = []
-    while (event := receiver.next_event()) is not NEED_DATA:
-        if event is NEED_REPLY:
-            answer(receiver)
-            continue
-        assert not isinstance(event, Pause)
-        events.append(event)
-        if isinstance(event, (Closed, Turned)):
-            break
-    return events
-
-
 def receiver_in(state: State, dialect: Dialect = RFC821) -> Receiver:
     """A Receiver that has come into a state, its output already taken."""
     receiver = Receiver(HOST, dialect)
@@ -121,18 +94,6 @@ def exchange(receiver: Receiver, data: bytes, answer: Answer = accept) -> tuple[
     """What a Receiver makes of data: the events, with mail data joined, and its output."""
     receiver.receive_data(data)
     return joined(pull(receiver, answer)), receiver.data_to_send()
-
-
-def joined(events: Iterable[Event]) -> list[Event]:
-    """The events with adjacent pieces of mail data made one."""
-    result: list[Event] = []
-    for event in events:
-        before = result[-1] if result else None
-        if isinstance(event, MailData) and isinstance(before, MailData):
-            result[-1] = MailData(before.data + event.data)
-        else:
-            result.append(event)
-    return result
 
 
 def mail_data(events: Iterable[Event]) -> bytes:

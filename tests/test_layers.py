@@ -22,7 +22,7 @@ LAYERS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"", "handler", "conversation", "service", "delivery", "exchange", "transcript"})
     | {"host", "timeouts", "wire", "server", "client"},
     frozenset({"sockets", "asyncio", "trio", "local_host", "local_handler", "maildir", "terminal"}),
-    frozenset({"cli", "__main__"}),
+    frozenset({"cli", "__main__", "testing"}),
 )
 
 # What the rooms without I/O may import: nothing with sockets, clocks, threads, files, logs or

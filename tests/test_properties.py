@@ -54,17 +54,14 @@ from smtp821 import (
     Verb,
 )
 from smtp821.protocol.grammar import STRICT
+from smtp821.testing import strategies as given_by
+from smtp821.testing.pair import Answer, accept, joined, pull
 
-from . import strategies as given_by
 from .driving import (
     EVERYTHING,
     HOST,
-    Answer,
-    accept,
-    joined,
     legal_reply,
     mail_data,
-    pull,
     receiver_in,
     refuse_every,
     sender_in,
@@ -116,7 +113,7 @@ ANSWERS: st.SearchStrategy[Callable[[], Answer]] = st.one_of(
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@given(st.data(), given_by.client_streams, ANSWERS)
+@given(st.data(), given_by.client_streams(), ANSWERS)
 def test_a_receiver_is_blind_to_the_cut(
     name: str, data: st.DataObject, stream: bytes, answer: Callable[[], Answer]
 ) -> None:
@@ -144,7 +141,7 @@ def test_a_receiver_is_blind_to_the_cut_of_any_bytes(
     assert seen[0] == seen[1]
 
 
-@given(st.data(), given_by.long_lines, st.sampled_from([RFC821, RFC821_LENIENT]))
+@given(st.data(), given_by.long_lines(), st.sampled_from([RFC821, RFC821_LENIENT]))
 def test_a_receiver_is_blind_to_the_cut_of_long_lines(
     data: st.DataObject, line: bytes, dialect: Dialect
 ) -> None:
@@ -253,7 +250,7 @@ def speak(sender: Sender, choice: int) -> None:
 
 @given(
     st.data(),
-    st.lists(given_by.reply_streams, max_size=8),
+    st.lists(given_by.reply_streams(), max_size=8),
     st.lists(st.integers(0, 30), min_size=9, max_size=9),
 )
 def test_a_sender_is_blind_to_the_cut(
@@ -320,7 +317,7 @@ def test_every_short_message_comes_back() -> None:
             assert by_the_line(wire) == (expected, b""), (hazard, cut)
 
 
-@given(st.data(), given_by.mail_data, given_by.mail_data)
+@given(st.data(), given_by.mail_data(), given_by.mail_data())
 def test_mail_data_is_decoded_by_the_letter(
     data: st.DataObject, before: bytes, behind: bytes
 ) -> None:
@@ -329,7 +326,7 @@ def test_mail_data_is_decoded_by_the_letter(
     assert decoded(data.draw(given_by.pieces(wire))) == by_the_line(wire)
 
 
-@given(st.data(), given_by.mail_data, given_by.mail_data)
+@given(st.data(), given_by.mail_data(), given_by.mail_data())
 def test_mail_data_never_splits_a_line_end(
     data: st.DataObject, message: bytes, other: bytes
 ) -> None:
@@ -346,7 +343,7 @@ def test_mail_data_never_splits_a_line_end(
             before = event.data
 
 
-@given(st.data(), given_by.mail_data)
+@given(st.data(), given_by.mail_data())
 def test_a_message_comes_out_as_it_went_in(data: st.DataObject, message: bytes) -> None:
     """4.5.2, AMB-37: any bytes through both roles, cut anywhere on both sides."""
     sender, receiver = sender_in(State.DATA, FREE), receiver_in(State.DATA, FREE)
@@ -365,7 +362,7 @@ def test_a_message_comes_out_as_it_went_in(data: st.DataObject, message: bytes) 
     assert events[-1].eight_bit is not expected.isascii()
 
 
-@given(st.data(), given_by.mail_data)
+@given(st.data(), given_by.mail_data())
 def test_what_a_careful_sender_sends_is_clean(data: st.DataObject, message: bytes) -> None:
     """4.5.2, 4.5.3, AMB-36: seven bits, lines in CRLF of 1000 octets; or nothing, and an error."""
     sender = sender_in(State.DATA)
@@ -393,7 +390,9 @@ def test_what_a_careful_sender_sends_is_clean(data: st.DataObject, message: byte
 # --- never another exception --------------------------------------------------------------------
 
 
-@given(st.one_of(st.binary(max_size=300), given_by.client_streams), st.sampled_from(list(DIALECTS)))
+@given(
+    st.one_of(st.binary(max_size=300), given_by.client_streams()), st.sampled_from(list(DIALECTS))
+)
 def test_nothing_that_comes_makes_a_receiver_raise(stream: bytes, name: str) -> None:
     """4.2: whatever a peer sends is an event, and each of these but mail data has its reply."""
     session = serve(DIALECTS[name], [[stream]] if stream else [])
@@ -402,7 +401,7 @@ def test_nothing_that_comes_makes_a_receiver_raise(stream: bytes, name: str) -> 
 
 
 @given(
-    st.lists(st.one_of(st.binary(max_size=80), given_by.reply_streams), max_size=6),
+    st.lists(st.one_of(st.binary(max_size=80), given_by.reply_streams()), max_size=6),
     st.lists(st.integers(0, 30), min_size=8, max_size=8),
 )
 def test_a_sender_raises_nothing_but_a_protocol_error(
@@ -436,7 +435,7 @@ def test_a_broken_channel_stays_broken(noise: bytes) -> None:
 OWED_A_REPLY = (Command, Connected, EndOfData, Rejected)
 
 
-@given(given_by.client_streams, ANSWERS, st.sampled_from(list(DIALECTS)))
+@given(given_by.client_streams(), ANSWERS, st.sampled_from(list(DIALECTS)))
 def test_each_command_has_one_reply(stream: bytes, answer: Callable[[], Answer], name: str) -> None:
     """4.2: the greeting, and then exactly one reply for each command and each message."""
     session = serve(DIALECTS[name], [[stream]] if stream else [], answer())
@@ -444,7 +443,7 @@ def test_each_command_has_one_reply(stream: bytes, answer: Callable[[], Answer],
     assert len(split_replies(session.output)) == len(owed)
 
 
-@given(given_by.client_streams, st.sampled_from([RFC821, RFC821_LENIENT, EVERYTHING]))
+@given(given_by.client_streams(), st.sampled_from([RFC821, RFC821_LENIENT, EVERYTHING]))
 def test_each_line_has_one_reply(stream: bytes, dialect: Dialect) -> None:
     """4.2: where DATA, QUIT and TURN are refused, so that all lines are commands, they count."""
     refusals = {Verb.DATA: 451, Verb.QUIT: 500, Verb.TURN: 502}
@@ -465,7 +464,7 @@ def test_each_line_has_one_reply(stream: bytes, dialect: Dialect) -> None:
 
 @given(
     st.sampled_from(Code),
-    st.lists(given_by.any_text, min_size=1, max_size=4),
+    st.lists(given_by.any_text(), min_size=1, max_size=4),
     st.sampled_from([RFC821, RFC821_LENIENT]),
 )
 def test_a_reply_is_one_reply_whatever_its_text(
@@ -481,7 +480,9 @@ def test_a_reply_is_one_reply_whatever_its_text(
     assert written == safe(lines)
 
 
-@given(given_by.client_streams, st.lists(given_by.any_text, min_size=1, max_size=3), st.booleans())
+@given(
+    given_by.client_streams(), st.lists(given_by.any_text(), min_size=1, max_size=3), st.booleans()
+)
 def test_a_receiver_writes_replies_whatever_the_application_says(
     stream: bytes, texts: list[str], in_the_end: bool
 ) -> None:
@@ -496,7 +497,7 @@ def test_a_receiver_writes_replies_whatever_the_application_says(
     assert len(replies) == sum(isinstance(event, OWED_A_REPLY) for event in events)
 
 
-@given(given_by.reply_values, st.sampled_from(Verb))
+@given(given_by.replies(), st.sampled_from(Verb))
 def test_a_reply_that_is_written_is_read_again(reply: Reply, verb: Verb) -> None:
     """4.2, Appendix E: code and text come through, line by line."""
     sender = Sender()
@@ -555,7 +556,7 @@ def safe(text: str) -> str:
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
 
 
-@given(st.data(), given_by.reply_streams)
+@given(st.data(), given_by.reply_streams())
 def test_a_reply_is_read_by_the_letter(data: st.DataObject, wire: bytes) -> None:
     """4.2, Appendix E, AMB-33, AMB-34: any bytes, in any cut, as the first reply of a session."""
     read_as_expected(data.draw(given_by.pieces(wire)), by_the_letter(wire))
@@ -568,7 +569,7 @@ def test_an_odd_reply_is_read_by_the_letter(wire: bytes) -> None:
     read_as_expected((wire[at : at + 1] for at in range(len(wire))), by_the_letter(wire))
 
 
-@given(st.data(), st.lists(given_by.reply_values, min_size=1, max_size=5))
+@given(st.data(), st.lists(given_by.replies(), min_size=1, max_size=5))
 def test_one_reply_leaves_nothing_to_the_next(data: st.DataObject, replies: list[Reply]) -> None:
     """4.2: replies in a row are each what they were, whatever their codes and lines."""
     sender = sender_in(State.READY)
@@ -598,7 +599,7 @@ WITH_ARGUMENT: list[Any] = [cls for cls in COMMANDS if attrs.fields(cls)]
 
 
 @pytest.mark.parametrize("cls", WITH_ARGUMENT)
-@given(given_by.any_text)
+@given(given_by.any_text())
 def test_no_text_makes_more_than_one_line(cls: Any, text: str) -> None:
     """4.1.2: the argument makes a line of the strict grammar, or is refused at the door."""
     for argument in (text, f"<{text}>", f"<{text}@x>", f'<"{text}"@x>'):
@@ -610,7 +611,7 @@ def test_no_text_makes_more_than_one_line(cls: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("cls", WITH_ARGUMENT)
-@given(given_by.any_text)
+@given(given_by.any_text())
 def test_no_forged_value_makes_more_than_one_line(cls: Any, text: str) -> None:
     """4.1.2: a value that was never checked is read, before it is sent, as a receiver would."""
     for argument in (text, f"<{text}@x>"):
@@ -649,7 +650,7 @@ def read(line: bytes, verb: Verb, dialect: Dialect) -> object:
     return receiver.next_event()
 
 
-@given(given_by.commands, st.sampled_from([EVERYTHING, RFC821_LENIENT.offering(Verb)]))
+@given(given_by.commands(), st.sampled_from([EVERYTHING, RFC821_LENIENT.offering(Verb)]))
 def test_a_command_reads_back_as_itself(command: Command, dialect: Dialect) -> None:
     """2, 4.1.2: what goes out comes in: the same value, and the same text byte for byte."""
     event = read(bytes(command), command.verb, dialect)
@@ -658,7 +659,7 @@ def test_a_command_reads_back_as_itself(command: Command, dialect: Dialect) -> N
     assert str(event) == str(command)
 
 
-@given(given_by.commands)
+@given(given_by.commands())
 def test_a_command_goes_out_as_it_is_printed(command: Command) -> None:
     """4.1.1: `bytes` of a command is what a Sender writes."""
     sender = at_its_place(command.verb)
@@ -666,7 +667,7 @@ def test_a_command_goes_out_as_it_is_printed(command: Command) -> None:
     assert sender.data_to_send() == bytes(command)
 
 
-@given(given_by.valid_lines)
+@given(given_by.valid_lines())
 def test_a_valid_line_is_a_command_in_strict_and_lenient(line: bytes) -> None:
     """4.1.2: leniency adds readings, and changes none."""
     verb = Verb(line[:4].decode("ascii").upper())
@@ -675,7 +676,7 @@ def test_a_valid_line_is_a_command_in_strict_and_lenient(line: bytes) -> None:
     assert read(line, verb, RFC821_LENIENT.offering(Verb)) == event
 
 
-@given(given_by.paths)
+@given(given_by.paths())
 def test_a_path_is_its_parts(path: Path) -> None:
     """3.6: the route and the mailbox, put together again, are the path as it was written."""
     assert path.mailbox is not None
@@ -709,7 +710,7 @@ class Linked(RuleBasedStateMachine):
             self.sender, self.receiver = self.receiver.turned(), self.sender.turned(HOST)
 
     @precondition(lambda self: self.sender.next_event() is NEED_COMMAND)
-    @rule(command=given_by.commands)
+    @rule(command=given_by.commands())
     def say(self, command: Command) -> None:
         """Send a command, if it is legal."""
         if command.verb not in ORDER[self.sender.state]:
@@ -729,10 +730,10 @@ class Linked(RuleBasedStateMachine):
     def say_what_comes_next(self, data: st.DataObject) -> None:
         """Send a command that leads on, as most do."""
         onward: dict[State, st.SearchStrategy[Command]] = {
-            State.INITIAL: given_by.domains.map(Helo),
-            State.READY: given_by.reverse_paths.map(Mail),
-            State.MAIL: given_by.forward_paths.map(Rcpt),
-            State.RCPT: st.one_of(st.just(Data()), given_by.forward_paths.map(Rcpt)),
+            State.INITIAL: given_by.domains().map(Helo),
+            State.READY: given_by.reverse_paths().map(Mail),
+            State.MAIL: given_by.forward_paths().map(Rcpt),
+            State.RCPT: st.one_of(st.just(Data()), given_by.forward_paths().map(Rcpt)),
             State.REFUSED: st.just(Quit()),
         }
         if self.sender.state is not State.DATA:

@@ -47,8 +47,9 @@ from smtp821 import (
     TransactionCommand,
     Verb,
 )
+from smtp821.testing.pair import joined
 
-from .walks import cut, joined
+from .walks import cut
 
 DATA: Final[dict[str, Any]] = json.loads(
     (FilePath(__file__).parent / "data" / "scenarios.json").read_text("utf-8")
