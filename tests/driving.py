@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from smtp821 import (
-    NEED_COMMAND,
-    NEED_DATA,
     RFC821,
     SEQUENCING,
     STANDARD_TEXTS,
@@ -28,7 +26,7 @@ from smtp821 import (
     Turned,
     Verb,
 )
-from smtp821.testing.pair import Answer, accept, joined, pull
+from smtp821.testing.pair import Answer, Host, Pair, accept, joined, pull
 
 HOST = "BBN-UNIX.ARPA"
 CLIENT = "USC-ISIF.ARPA"
@@ -137,26 +135,14 @@ def serve(dialect: Dialect, batches: Iterable[Sequence[bytes]], answer: Answer =
 
 def sender_in(state: State, dialect: Dialect = RFC821) -> Sender:
     """A Sender that has come into a state by talking to a Receiver, its output already taken."""
-    sender, receiver = Sender(dialect), Receiver(HOST, dialect)
-    pull(receiver)
-    relay(receiver, sender)
+    pair = Pair(Host(domain=HOST, dialect=dialect), Sender(dialect))
+    pair.settle()
     for line in LEADING_TO[state].splitlines():
-        syntax = dialect.syntaxes[line[:4]]
-        command = syntax.parse(line[4:], dialect.limits)
+        command = dialect.syntaxes[line[:4]].parse(line[4:], dialect.limits)
         assert not isinstance(command, str)
-        sender.send(command)
-        receiver.receive_data(sender.data_to_send())
-        pull(receiver)
-        relay(receiver, sender)
-    assert sender.state is state
-    return sender
-
-
-def relay(receiver: Receiver, sender: Sender) -> None:
-    """Carry what the Receiver says to the Sender, and have it read."""
-    sender.receive_data(receiver.data_to_send())
-    while sender.next_event() not in (NEED_COMMAND, NEED_DATA):
-        pass
+        pair.command(command)
+    assert pair.sender.state is state
+    return pair.sender
 
 
 # Replies on the wire.
