@@ -131,8 +131,8 @@ class Host:
         self._answer = answer
         self._conversation: Conversation | None = None
         if isinstance(answer, Handler):
-            self.receiver = Receiver(domain, dialect.offering(answer.offers()))
             witness = _Witness(answer, self.events, self.failures)
+            self.receiver = Receiver(domain, dialect.offering(witness.offers()))
             self._conversation = Conversation(witness, self.receiver)
         else:
             self.receiver = Receiver(domain, dialect)
@@ -299,26 +299,28 @@ class Pair:
     def carry_commands(self, octets: int | None = None) -> None:
         """Let so many octets arrive at the receiver, or all that are in flight to it."""
         self.poll()
-        if data := _taken(self._commands, octets):
-            self.receiver.receive_data(data)
-            self.poll()
+        self._carry(self._commands, octets, self.receiver)
 
     def carry_replies(self, octets: int | None = None) -> None:
         """Let so many octets arrive at the sender, or all that are in flight to it."""
         self.poll()
-        if data := _taken(self._replies, octets):
-            self.sender.receive_data(data)
+        self._carry(self._replies, octets, self.sender)
+
+    def _carry(self, flight: bytearray, octets: int | None, to: Receiver | Sender) -> None:
+        if data := bytes(flight[:octets]):
+            del flight[:octets]
+            to.receive_data(data)
             self.poll()
 
     def step(self) -> bool:
         """Let one piece arrive, at the receiver if there is one for it; False if none was there."""
         self.poll()
-        if self._commands:
-            self.carry_commands(_checked(self._cut(len(self._commands))))
-        elif self._replies:
-            self.carry_replies(_checked(self._cut(len(self._replies))))
-        else:
+        flight, to = (
+            (self._commands, self.receiver) if self._commands else (self._replies, self.sender)
+        )
+        if not flight:
             return False
+        self._carry(flight, _checked(self._cut(len(flight))), to)
         return True
 
     def settle(self) -> None:
@@ -331,12 +333,11 @@ class Pair:
 
         To be called once; raises LocalProtocolError after that.
         """
-        self.poll()
-        self._commands.clear()
-        self._replies.clear()
         self.sender.receive_data(b"")
         self.receiver.receive_data(b"")
         self.poll()
+        self._commands.clear()
+        self._replies.clear()
 
     def turned(self, answer: Handler | Answer = accept, *, domain: str = DOMAIN) -> Pair:
         """The pair of the same two ends in each other's role, once TURN was accepted (3.8).
@@ -358,10 +359,3 @@ class Pair:
 
     def _sender_is_over(self) -> bool:
         return bool(self.sender_events) and isinstance(self.sender_events[-1], (Closed, Turned))
-
-
-def _taken(flight: bytearray, octets: int | None) -> bytes:
-    """Take the first octets of what is in flight."""
-    data = bytes(flight[:octets])
-    del flight[:octets]
-    return data
