@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import string
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 from hypothesis import strategies as st
@@ -83,6 +83,8 @@ __all__ = [
     "chunkings",
 ]
 
+T = TypeVar("T")
+
 Bytes = st.SearchStrategy[bytes]
 Texts = st.SearchStrategy[str]
 
@@ -95,6 +97,16 @@ C: Final = "".join(sorted(set(PRINTABLE) - set('<>()[]\\.,;:@" ')))
 Q: Final = "".join(sorted(set(PRINTABLE) - set('"\\')))
 
 
+@st.composite
+def _either(draw: st.DrawFn, *choices: st.SearchStrategy[T]) -> T:
+    """One of these, each as often as the others.
+
+    `one_of` would choose among all that they themselves choose from, so that the kinds of paths
+    alone would outnumber all other lines.
+    """
+    return draw(draw(st.sampled_from(choices)))
+
+
 def _text(alphabet: str, min_size: int, max_size: int) -> Texts:
     return st.text(st.sampled_from(alphabet), min_size=min_size, max_size=max_size)
 
@@ -105,23 +117,23 @@ def _concatenated(*parts: Texts) -> Texts:
 
 # 4.1.2: domains, mailboxes, paths.
 
-_names = st.one_of(
+_names = _either(
     st.sampled_from(("ARPA", "USC-ISIF", "x", "UK", "3com")),
     _concatenated(_text(LET_DIG, 1, 1), _text(LET_DIG + "-", 0, 6), _text(LET_DIG, 1, 1)),
 )
 _numbers = st.integers(0, 2**32 - 1).map("#{}".format)
 _dotnums = st.tuples(*[st.integers(0, 255)] * 4).map(lambda n: "[{}.{}.{}.{}]".format(*n))
-_short_domains = st.one_of(
+_short_domains = _either(
     _names.filter(lambda name: not name.isdecimal()),
-    st.lists(st.one_of(_names, _numbers, _dotnums), min_size=1, max_size=3)
+    st.lists(_either(_names, _numbers, _dotnums), min_size=1, max_size=3)
     .map(".".join)
     .filter(lambda text: not set(text) <= set(string.digits + ".")),
 )
 _quoted_pairs = st.sampled_from(PRINTABLE).map("\\{}".format)
-_strings = st.lists(st.one_of(st.sampled_from(C), _quoted_pairs), min_size=1, max_size=8)
+_strings = st.lists(_either(st.sampled_from(C), _quoted_pairs), min_size=1, max_size=8)
 _dot_strings = st.lists(_strings.map("".join), min_size=1, max_size=3).map(".".join)
-_qtexts = st.lists(st.one_of(st.sampled_from(Q), _quoted_pairs), min_size=1, max_size=20)
-_short_users = st.one_of(
+_qtexts = st.lists(_either(st.sampled_from(Q), _quoted_pairs), min_size=1, max_size=20)
+_short_users = _either(
     st.sampled_from(("Smith", "Joe\\,Smith", '"Joe,Smith"', "a.b")),
     _dot_strings,
     _qtexts.map(lambda parts: '"{}"'.format("".join(parts))),
@@ -131,7 +143,7 @@ _short_routes = st.lists(_short_domains.map("@{}".format), min_size=1, max_size=
 
 def _seldom(usual: Texts, *others: str) -> Texts:
     """The usual texts, and now and then one of the others: those that are as long as may be."""
-    return st.one_of(usual, usual, usual, st.sampled_from(others))
+    return _either(usual, usual, usual, st.sampled_from(others))
 
 
 def _of_size(unit: str, size: int) -> str:
@@ -156,7 +168,7 @@ def _path_texts(limits: Limits) -> Texts:
     mailbox = _mailbox_texts(limits)
     routed = _concatenated(_short_routes, st.just(":"), mailbox)
     longest = _of_size("@Long-Name,", limits.path - len("<:u@x>"))
-    usual = st.one_of(mailbox, routed).filter(lambda text: len(text) <= limits.path - 2)
+    usual = _either(mailbox, routed).filter(lambda text: len(text) <= limits.path - 2)
     return _seldom(usual, f"{longest}:u@x").map("<{}>".format)
 
 
@@ -177,13 +189,13 @@ def paths(limits: Limits = _LIMITS) -> st.SearchStrategy[Path]:
 
 def reverse_paths(limits: Limits = _LIMITS) -> st.SearchStrategy[Path]:
     """The same, and the null path."""
-    return st.one_of(st.just(NULL_PATH), paths(limits))
+    return _either(st.just(NULL_PATH), paths(limits))
 
 
 def forward_paths(limits: Limits = _LIMITS) -> st.SearchStrategy[Path]:
     """The same as `paths`, and <Postmaster> in any case."""
     postmasters = ("<Postmaster>", "<POSTMASTER>", "<postmaster>")
-    return st.one_of(st.sampled_from(postmasters).map(Path), paths(limits))
+    return _either(st.sampled_from(postmasters).map(Path), paths(limits))
 
 
 # One step out of the grammar. Each leaves it whatever the valid text was: by the letter, amended,
@@ -230,7 +242,7 @@ def nearly_valid_domains(limits: Limits = _LIMITS) -> Texts:
 def nearly_valid_mailboxes(limits: Limits = _LIMITS) -> Texts:
     """Texts that are no mailbox: of their two parts one is none, or is not there."""
     users, hosts, at = _user_texts(limits), _domain_texts(limits), st.just("@")
-    return st.one_of(
+    return _either(
         _concatenated(_stepped(users, _USER_STEPS, *_BROKEN_USERS), at, hosts),
         _concatenated(users, at, nearly_valid_domains(limits)),
         users,
@@ -243,7 +255,7 @@ def nearly_valid_paths(limits: Limits = _LIMITS) -> Texts:
     A mailbox without any brackets is a path to lenient dialects, and is not among them.
     """
     bracketed = nearly_valid_mailboxes(limits).map("<{}>".format)
-    return st.one_of(
+    return _either(
         _stepped(_path_texts(limits), _PATH_STEPS, *_BROKEN_PATHS),
         bracketed.filter(lambda text: text.lower() != "<postmaster>"),
     )
@@ -268,7 +280,7 @@ def any_text() -> Texts:
     """Texts that a program might pass on from somewhere else: with line ends, controls, brackets,
     characters that become such when they are cut to an octet; and long ones.
     """
-    return st.one_of(
+    return _either(
         _text(PRINTABLE, 0, 30),
         st.text(max_size=40),
         st.lists(st.sampled_from(_FRAGMENTS), max_size=8).map("".join),
@@ -278,7 +290,7 @@ def any_text() -> Texts:
 
 def hostile_domains() -> Texts:
     """What somebody might give for a domain who means harm: floods, line ends, any text."""
-    return st.one_of(
+    return _either(
         _floods,
         any_text(),
         st.lists(st.sampled_from(_FRAGMENTS + _UNITS), max_size=12).map("".join),
@@ -287,15 +299,15 @@ def hostile_domains() -> Texts:
 
 def hostile_mailboxes() -> Texts:
     """The same for a mailbox; mostly there is an "@" in it."""
-    part = st.one_of(hostile_domains(), st.sampled_from(("a", '"a"', "a.b", "")))
-    return st.one_of(_concatenated(part, st.just("@"), part), part)
+    part = _either(hostile_domains(), st.sampled_from(("a", '"a"', "a.b", "")))
+    return _either(_concatenated(part, st.just("@"), part), part)
 
 
 def hostile_paths() -> Texts:
     """The same for a path; mostly it is in brackets."""
-    routes = st.one_of(st.just(""), _concatenated(st.just("@"), hostile_domains(), st.just(":")))
-    inner = st.one_of(_concatenated(routes, hostile_mailboxes()), hostile_mailboxes())
-    return st.one_of(inner.map("<{}>".format), inner.map("<{}>".format), inner)
+    routes = _either(st.just(""), _concatenated(st.just("@"), hostile_domains(), st.just(":")))
+    inner = _either(_concatenated(routes, hostile_mailboxes()), hostile_mailboxes())
+    return _either(inner.map("<{}>".format), inner.map("<{}>".format), inner)
 
 
 # 4.1.1: commands.
@@ -307,7 +319,7 @@ _ALL: Final = tuple(command.verb for command in COMMANDS)
 def commands(limits: Limits = _LIMITS, verbs: Iterable[Verb] = _ALL) -> st.SearchStrategy[Command]:
     """Commands that may be sent, of all fourteen kinds or of some."""
     found = _commands(limits)
-    return st.one_of([found[verb] for verb in verbs])
+    return _either(*[found[verb] for verb in verbs])
 
 
 def _commands(limits: Limits) -> Mapping[Verb, st.SearchStrategy[Command]]:
@@ -320,7 +332,7 @@ def _commands(limits: Limits) -> Mapping[Verb, st.SearchStrategy[Command]]:
         Verb.RCPT: forward_paths(limits).map(Rcpt),
         Verb.VRFY: arguments.map(Vrfy),
         Verb.EXPN: arguments.map(Expn),
-        Verb.HELP: st.one_of(st.none(), arguments).map(Help),
+        Verb.HELP: _either(st.none(), arguments).map(Help),
         **{command.verb: st.just(command) for command in (Data(), Rset(), Noop(), Quit(), Turn())},
     }
 
@@ -359,7 +371,7 @@ def valid_lines(limits: Limits = _LIMITS, *, lenient: bool = False) -> Bytes:
     """
     lines = commands(limits).map(bytes)
     spelled = _spelled_otherwise(lines)
-    found = st.one_of(lines, spelled, _typed(lines)) if lenient else st.one_of(lines, spelled)
+    found = _either(lines, spelled, _typed(lines)) if lenient else _either(lines, spelled)
     return found.filter(lambda line: len(line) <= limits.command_line)
 
 
@@ -384,7 +396,7 @@ def nearly_valid_lines(limits: Limits = _LIMITS) -> Bytes:
     return _mutated(valid_lines(limits))
 
 
-_hostile_lines = st.one_of(
+_hostile_lines = _either(
     st.binary(max_size=40).map(lambda data: data + CRLF),
     st.sampled_from(
         [
@@ -429,7 +441,7 @@ _long_lines = st.builds(
     lambda word, filling, size, end: (word + filling * size)[:size] + end + CRLF,
     st.sampled_from((b"", b"HELP ", b"NOOP", b"VRFY ")),
     st.sampled_from((b"x", b"\r", b"\n", b"x\r")),
-    st.one_of(st.integers(505, 515), st.integers(1018, 1028), st.integers(500, 3000)),
+    _either(st.integers(505, 515), st.integers(1018, 1028), st.integers(500, 3000)),
     st.sampled_from((b"", b"\r", b".")),
 )
 
@@ -447,7 +459,7 @@ def long_lines() -> Bytes:
 def command_lines(limits: Limits = _LIMITS) -> Bytes:
     """Lines of all these kinds."""
     valid = valid_lines(limits)
-    return st.one_of(valid, valid, nearly_valid_lines(limits), _hostile_lines, _long_lines)
+    return _either(valid, valid, nearly_valid_lines(limits), _hostile_lines, _long_lines)
 
 
 # 4.5.2: mail data. Every hazard of dots and line ends, in every neighbourhood.
@@ -457,7 +469,7 @@ _MORSELS = (
     b"\r\n.\n", b"\n.\r\n", b"\n.\n", b"\r.\r", b"\r\n.\r", b"\r\r\n", b"\n\r", b"\r\n\0.",
     b" ", b"\0", b"\x7f", b"\x8d\x8a.", b"\xff", b"\xc3\xa9", b"QUIT\r\n", b"x" * 70,
 )  # fmt: skip
-_mail_data = st.one_of(
+_mail_data = _either(
     st.lists(st.sampled_from(_MORSELS), max_size=12).map(b"".join),
     st.binary(max_size=60),
     st.sampled_from((b"", CRLF, b".", b"..", b".\r\n", b"..\r\n", b"a" * 998 + CRLF)),
@@ -474,7 +486,7 @@ def clean_mail_data(limits: Limits = _LIMITS) -> Bytes:
     end in CRLF, none over `limits.text_line` octets; many have dots where they matter.
     """
     longest = (limits.text_line or 5000) - len(CRLF)
-    usual = st.one_of(
+    usual = _either(
         st.sampled_from(("", ".", "..", "...", ". ", ".x", "Hello", "QUIT", "RSET", "\0", "\t")),
         st.text(st.characters(max_codepoint=127, exclude_characters="\r\n"), max_size=20),
     )
@@ -504,7 +516,7 @@ def client_streams(limits: Limits = _LIMITS) -> Bytes:
     transactions = _transactions(reverse, forward, others)
     return st.tuples(
         st.sampled_from((b"HELO USC-ISIF.ARPA\r\n", b"HELO x\r\n", b"helo [10.0.0.27]\r\n", b"")),
-        st.lists(st.one_of(transactions, transactions, others), max_size=5).map(b"".join),
+        st.lists(_either(transactions, transactions, others), max_size=5).map(b"".join),
         st.sampled_from((b"", b"", b"QUIT\r\n", b"QUIT\r\nNOOP\r\n", b"NOOP", b"NOOP\r")),
     ).map(b"".join)
 
@@ -520,7 +532,7 @@ def replies(
     """Replies of these codes, of one line or more; those of 251 and 551 carry a path (3.2)."""
     moved = [code for code in codes if code in _FORWARD]
     others = [code for code in codes if code not in _FORWARD]
-    return st.one_of(
+    return _either(
         *[st.builds(Reply, st.sampled_from(others), _reply_texts)] * bool(others),
         *[st.builds(Reply.forward, st.sampled_from(moved), paths(limits))] * bool(moved),
     )
@@ -535,7 +547,7 @@ def _on_the_wire(code: int, lines: list[str]) -> bytes:
 
 
 _sound_replies = st.builds(
-    _on_the_wire, st.one_of(st.sampled_from(Code).map(int), st.integers(200, 599)), _reply_texts
+    _on_the_wire, _either(st.sampled_from(Code).map(int), st.integers(200, 599)), _reply_texts
 )
 ODD_REPLIES: Final = (
     b"250\r\n",
@@ -574,11 +586,11 @@ ODD_REPLIES: Final = (
 """Replies that are at the edge of Appendix E, or over it, and what comes behind replies."""
 _odd_replies = st.sampled_from(ODD_REPLIES)
 _common_replies = st.sampled_from((b"220 BBN-UNIX.ARPA\r\n", b"250 OK\r\n", b"354 go\r\n"))
-_replies = st.one_of(_common_replies, _common_replies, _sound_replies, _odd_replies)
-_reply_streams = st.one_of(
+_replies = _either(_common_replies, _common_replies, _sound_replies, _odd_replies)
+_reply_streams = _either(
     _replies,
     _replies,
-    st.tuples(_replies, st.one_of(_replies, st.binary(max_size=20))).map(b"".join),
+    st.tuples(_replies, _either(_replies, st.binary(max_size=20))).map(b"".join),
     st.binary(max_size=60),
 )
 
@@ -745,9 +757,8 @@ class _Walker:
     def _verb(self) -> Verb:
         """One of the commands that are legal; most lead on."""
         dialect = self._dialect
-        verbs = sorted(dialect.order[self.state] - dialect.off)
-        if self._recipients == dialect.limits.recipients:
-            verbs.remove(Verb.RCPT)
+        full = {Verb.RCPT} if self._recipients == dialect.limits.recipients else set()
+        verbs = sorted(dialect.order[self.state] - dialect.off - full)
         onward = [verb for verb in verbs if self._leads_on(verb)]
         keep_on: bool = self._draw(_mostly)
         return self._draw(st.sampled_from(onward if onward and keep_on else verbs))
@@ -799,7 +810,7 @@ class _Walker:
 
 _ORDER: Final = {state: number for number, state in enumerate(State)}
 _mostly = st.sampled_from((True, True, True, False))
-_more_lines = st.one_of(st.just(()), st.just(()), st.lists(_text(PRINTABLE, 0, 20), max_size=2))
+_more_lines = _either(st.just(()), st.just(()), st.lists(_text(PRINTABLE, 0, 20), max_size=2))
 
 
 def _stuffed(message: bytes) -> bytes:
