@@ -55,3 +55,20 @@ def test_examples_in_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().out
     assert output.startswith(printed[0])
     assert output.endswith("accepted\naccepted\n")
+
+
+def test_examples_of_the_testing_kit_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python blocks of each section of docs/testing-kit.md run, and print what stands behind.
+
+    A section is a module of its own; the tests that it defines are run too.
+    """
+    page = (ROOT / "docs" / "testing-kit.md").read_text(encoding="utf-8")
+    for section in page.split("\n## ")[1:]:
+        namespace: dict[str, object] = {"__name__": "testing_kit"}
+        for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+            exec(compile(block, "testing-kit.md", "exec"), namespace)
+        for name, test in namespace.items():
+            if name.startswith("test_") and callable(test):
+                test()
+        printed = "".join(re.findall(r"```text\n(.*?)```", section, re.DOTALL))
+        assert capsys.readouterr().out == printed
