@@ -1,7 +1,8 @@
 """The dialogue as Appendix F prints it: `S:` for what the sender says, `R:` for the receiver.
 
 Bytes go in as they come, lines go out when they are whole. What is not printable ASCII is shown
-as an escape, so that a transcript is safe to look at, whoever the peer is.
+as an escape, so that a transcript is safe to look at, whoever the peer is. A line that is shown in
+parts has a backslash at the end of each but the last; so the bytes can be read back.
 """
 
 from __future__ import annotations
@@ -31,15 +32,26 @@ class Transcript:
         """Show what the receiver-SMTP sent."""
         self._show("R", data)
 
+    def end(self) -> None:
+        """Show what has begun and was never ended."""
+        for role, rest in self._begun.items():
+            self._parts(role, rest)
+            self._begun[role] = b""
+
     def _show(self, role: str, data: bytes) -> None:
         *lines, rest = (self._begun[role] + data).split(b"\r\n")
         for line in lines:
-            for at in range(0, len(line) or 1, _WIDTH):
-                self._write(f"{role}: {printable(line[at : at + _WIDTH])}")
+            last = max(0, len(line) - 1) // _WIDTH * _WIDTH
+            self._parts(role, line[:last])
+            self._write(f"{role}: {printable(line[last:])}")
         whole = max(0, len(rest) - 2) // _WIDTH * _WIDTH  # of the last octet, a CR may be the end
-        for at in range(0, whole, _WIDTH):
-            self._write(f"{role}: {printable(rest[at : at + _WIDTH])}")
+        self._parts(role, rest[:whole])
         self._begun[role] = rest[whole:]
+
+    def _parts(self, role: str, data: bytes) -> None:
+        """Show the parts of a line that goes on behind them."""
+        for at in range(0, len(data), _WIDTH):
+            self._write(f"{role}: {printable(data[at : at + _WIDTH])}\\")
 
 
 def printable(line: bytes) -> str:

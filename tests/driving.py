@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from smtp821 import (
-    NEED_COMMAND,
-    NEED_DATA,
-    NEED_REPLY,
     RFC821,
     SEQUENCING,
     STANDARD_TEXTS,
@@ -22,7 +19,6 @@ from smtp821 import (
     MailData,
     Outcome,
     Path,
-    Pause,
     Receiver,
     Reply,
     Sender,
@@ -30,6 +26,7 @@ from smtp821 import (
     Turned,
     Verb,
 )
+from smtp821.testing.pair import Answer, Host, Pair, accept, joined, pull
 
 HOST = "BBN-UNIX.ARPA"
 CLIENT = "USC-ISIF.ARPA"
@@ -52,19 +49,7 @@ LEADING_TO = {
     ),
 }
 
-Answer = Callable[[Receiver], None]
-"""What an application does when a reply is owed."""
-
-
 # The receiver's side.
-
-
-def accept(receiver: Receiver) -> None:
-    """Give the ordinary reply to anything."""
-    if receiver.reply_owed in (Verb.VRFY, Verb.EXPN):
-        receiver.reply(250, "<Smith@BBN-UNIX.ARPA>")
-    else:
-        receiver.accept()
 
 
 def refusal(verb: Verb) -> int | None:
@@ -91,20 +76,6 @@ def refuse_every(n: int) -> Answer:
     return answer
 
 
-def pull(receiver: Receiver, answer: Answer = accept) -> list[Event]:
-    """Every event there is, each answered, up to the point where more data is needed."""
-    events: list[Event] = []
-    while (event := receiver.next_event()) is not NEED_DATA:
-        if event is NEED_REPLY:
-            answer(receiver)
-            continue
-        assert not isinstance(event, Pause)
-        events.append(event)
-        if isinstance(event, (Closed, Turned)):
-            break
-    return events
-
-
 def receiver_in(state: State, dialect: Dialect = RFC821) -> Receiver:
     """A Receiver that has come into a state, its output already taken."""
     receiver = Receiver(HOST, dialect)
@@ -121,18 +92,6 @@ def exchange(receiver: Receiver, data: bytes, answer: Answer = accept) -> tuple[
     """What a Receiver makes of data: the events, with mail data joined, and its output."""
     receiver.receive_data(data)
     return joined(pull(receiver, answer)), receiver.data_to_send()
-
-
-def joined(events: Iterable[Event]) -> list[Event]:
-    """The events with adjacent pieces of mail data made one."""
-    result: list[Event] = []
-    for event in events:
-        before = result[-1] if result else None
-        if isinstance(event, MailData) and isinstance(before, MailData):
-            result[-1] = MailData(before.data + event.data)
-        else:
-            result.append(event)
-    return result
 
 
 def mail_data(events: Iterable[Event]) -> bytes:
@@ -176,26 +135,14 @@ def serve(dialect: Dialect, batches: Iterable[Sequence[bytes]], answer: Answer =
 
 def sender_in(state: State, dialect: Dialect = RFC821) -> Sender:
     """A Sender that has come into a state by talking to a Receiver, its output already taken."""
-    sender, receiver = Sender(dialect), Receiver(HOST, dialect)
-    pull(receiver)
-    relay(receiver, sender)
+    pair = Pair(Host(domain=HOST, dialect=dialect), Sender(dialect))
+    pair.settle()
     for line in LEADING_TO[state].splitlines():
-        syntax = dialect.syntaxes[line[:4]]
-        command = syntax.parse(line[4:], dialect.limits)
+        command = dialect.syntaxes[line[:4]].parse(line[4:], dialect.limits)
         assert not isinstance(command, str)
-        sender.send(command)
-        receiver.receive_data(sender.data_to_send())
-        pull(receiver)
-        relay(receiver, sender)
-    assert sender.state is state
-    return sender
-
-
-def relay(receiver: Receiver, sender: Sender) -> None:
-    """Carry what the Receiver says to the Sender, and have it read."""
-    sender.receive_data(receiver.data_to_send())
-    while sender.next_event() not in (NEED_COMMAND, NEED_DATA):
-        pass
+        pair.command(command)
+    assert pair.sender.state is state
+    return pair.sender
 
 
 # Replies on the wire.

@@ -37,8 +37,9 @@ from smtp821 import (
     State,
     Verb,
 )
+from smtp821.testing.pair import accept, pull
 
-from .driving import HOST, accept, exchange, pull, receiver_in, sender_in
+from .driving import HOST, exchange, receiver_in, sender_in
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -32,10 +32,10 @@ from smtp821 import (
     Verb,
 )
 from smtp821.conversation import Conversation
+from smtp821.testing.strategies import chunkings
 from smtp821.transcript import Transcript
 
 from .driving import codes
-from .strategies import chunkings
 from .walks import EXAMPLES, HOST, LINES
 
 HELO: Final = LINES[Verb.HELO]

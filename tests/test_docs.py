@@ -101,3 +101,22 @@ def test_examples_of_the_testing_kit_pass(section: str, pytester: pytest.Pyteste
     result = pytester.runpytest_inprocess("-W", "error")
     tests = sum(block.count("def test_") for block in blocks)
     result.assert_outcomes(passed=tests)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [section for section in KIT if "```text" in section],
+    ids=lambda section: section.partition("\n")[0],
+)
+def test_examples_of_the_testing_kit_print(
+    section: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They, and the tests that they define, print what the page says."""
+    namespace: dict[str, object] = {"__name__": "testing_kit"}
+    for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(compile(block, "testing-kit.md", "exec"), namespace)
+    for name, test in namespace.items():
+        if name.startswith("test_") and callable(test):
+            test()
+    printed = "".join(re.findall(r"```text\n(.*?)```", section, re.DOTALL))
+    assert capsys.readouterr().out == printed

@@ -43,8 +43,9 @@ from smtp821 import (
     State,
     Verb,
 )
+from smtp821.testing.pair import pull
 
-from .driving import EVERYTHING, codes, exchange, pull, receiver_in, sender_in
+from .driving import EVERYTHING, codes, exchange, receiver_in, sender_in
 from .test_bounds import (
     KIB,
     LINE,

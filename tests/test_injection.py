@@ -40,8 +40,9 @@ from smtp821 import (
     Verb,
 )
 from smtp821.protocol.grammar import STRICT, Grammar
+from smtp821.testing.pair import accept, pull
 
-from .driving import EVERYTHING, HOST, accept, pull, receiver_in, sender_in, split_replies
+from .driving import EVERYTHING, HOST, receiver_in, sender_in, split_replies
 
 COMMON: Final = settings.default
 assert COMMON is not None

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from smtp821 import Domain, Path, Reply
 from smtp821.local_host import Forward, LocalHost
-
-from .strategies import forward_paths
+from smtp821.testing.strategies import forward_paths
 
 CONFIGURATION: Final = """
 domain = "ISI.ARPA"
@@ -125,7 +124,7 @@ def test_recipients(path: str, reply: Reply, mailboxes: tuple[str, ...]) -> None
     assert ISI.mailboxes_of(Path(path)) == mailboxes
 
 
-@given(forward_paths)
+@given(forward_paths())
 def test_what_is_accepted_has_a_mailbox(path: Path) -> None:
     """There is no accepting mail for which there is no place (3.2)."""
     for host in (ISI, ANYBODY):

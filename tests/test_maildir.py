@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from smtp821 import DotDecoder
 from smtp821.maildir import Maildir, folder_name
-
-from .strategies import pieces
+from smtp821.testing.strategies import pieces
 
 HEAD: Final = b"Return-Path: <>\r\n"
 HOSTILE: Final = {

@@ -36,8 +36,7 @@ from smtp821.mail.notification import (
     header_of,
     undeliverable,
 )
-
-from .strategies import any_text, domains, forward_paths, paths
+from smtp821.testing.strategies import any_text, domains, forward_paths, paths
 
 EXAMPLE_7: Final = next(
     example["lines"]
@@ -340,10 +339,12 @@ def test_a_mailbox_too_long_for_a_line(size: int) -> None:
 # Properties.
 
 _replies = st.builds(
-    Reply, st.integers(200, 599), st.lists(any_text, min_size=1, max_size=3).map(tuple)
+    Reply, st.integers(200, 599), st.lists(any_text(), min_size=1, max_size=3).map(tuple)
 )
 _failures = st.lists(
-    st.builds(Failure, forward_paths, st.one_of(_replies, any_text), st.one_of(st.none(), domains)),
+    st.builds(
+        Failure, forward_paths(), st.one_of(_replies, any_text()), st.one_of(st.none(), domains())
+    ),
     min_size=1,
     max_size=3,
 )
@@ -384,7 +385,7 @@ def delivered(notification: Notification) -> bytes:
     return b"".join(piece for piece in taken if piece)
 
 
-@given(paths, _failures, _originals, domains, st.booleans())
+@given(paths(), _failures, _originals, domains(), st.booleans())
 def test_any_notification(
     reverse_path: Path, failures: list[Failure], original: bytes, host: Domain, strict: bool
 ) -> None:

@@ -52,8 +52,8 @@ from smtp821 import (
     Verb,
 )
 from smtp821.protocol.grammar import AMENDED, BNF, BY_THE_LETTER, LOOSE, STRICT, Grammar
+from smtp821.testing import strategies as given_by
 
-from . import strategies as given_by
 from .driving import EVERYTHING, HOST, legal_reply, split_replies
 from .mutants import (
     BelievesTooSoon,
@@ -203,7 +203,7 @@ def test_any_text_is_derived_by_both_or_none(text: str) -> None:
         agree(production, f"<{text}>")
 
 
-@given(given_by.paths.map(str), st.data())
+@given(given_by.paths().map(str), st.data())
 def test_a_path_with_a_slip_is_derived_by_both_or_none(text: str, data: st.DataObject) -> None:
     """The same of paths that are right but for one place."""
     start = data.draw(st.integers(0, len(text)))
@@ -218,7 +218,7 @@ def test_a_path_with_a_slip_is_derived_by_both_or_none(text: str, data: st.DataO
 @pytest.mark.parametrize(
     ("kind", "production"), [(Domain, "domain"), (Mailbox, "mailbox"), (Path, "any-path")]
 )
-@given(st.one_of(given_by.any_text, given_by.paths.map(lambda path: str(path)[1:-1])))
+@given(st.one_of(given_by.any_text(), given_by.paths().map(lambda path: str(path)[1:-1])))
 def test_values_are_made_of_what_is_derived(
     kind: Callable[[str], object], production: str, text: str
 ) -> None:
@@ -491,7 +491,7 @@ def test_a_receiver_judges_short_mail_data(name: str, deep: bool) -> None:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@given(st.data(), given_by.client_streams, NUMBERS)
+@given(st.data(), given_by.client_streams(), NUMBERS)
 def test_a_receiver_in_any_dialogue(
     name: str, data: st.DataObject, stream: bytes, numbers: list[int]
 ) -> None:
@@ -499,7 +499,7 @@ def test_a_receiver_in_any_dialogue(
     both(DIALECTS[name], data.draw(given_by.pieces(stream)), numbers)
 
 
-@given(st.data(), given_by.client_streams, NUMBERS, st.integers(0, 10))
+@given(st.data(), given_by.client_streams(), NUMBERS, st.integers(0, 10))
 def test_a_receiver_that_shuts_down(
     data: st.DataObject, stream: bytes, numbers: list[int], when: int
 ) -> None:
@@ -509,7 +509,7 @@ def test_a_receiver_that_shuts_down(
 
 
 @pytest.mark.parametrize("name", ["strict", "lenient", "small"])
-@given(st.data(), st.lists(given_by.command_lines, max_size=6).map(b"".join), NUMBERS)
+@given(st.data(), st.lists(given_by.command_lines(), max_size=6).map(b"".join), NUMBERS)
 def test_a_receiver_in_the_midst_of_noise(
     name: str, data: st.DataObject, stream: bytes, numbers: list[int]
 ) -> None:
@@ -822,20 +822,20 @@ def next_acts(draw: st.DrawFn, naive: NaiveSender) -> list[Act]:
     if choice == 0:
         return [draw(st.sampled_from(ANY_ACTS))]
     if choice == 1:
-        return [("hear", piece) for piece in draw(given_by.pieces(draw(given_by.reply_streams)))]
+        return [("hear", piece) for piece in draw(given_by.pieces(draw(given_by.reply_streams())))]
     if naive.waiting_for is not None:
         code = draw(st.sampled_from(CODES[naive.waiting_for]))
         reply = draw(st.sampled_from((b"%d text\r\n", b"%d\r\n"))) % code
         return [("hear", piece) for piece in draw(given_by.pieces(reply))]
     if naive.where() == "DATA":
-        data = draw(given_by.mail_data)
+        data = draw(given_by.mail_data())
         pieces: list[Act] = [("text", piece) for piece in draw(given_by.pieces(data))]
         return [*pieces, ("end", None)]
     legal = [word for word in LEGAL if naive.in_order(word)]
     wanted = [verb for verb in ONWARD if verb.value in legal] if choice < 6 else []
     if wanted:
         return [("send", EXAMPLES[wanted[0]])]
-    return [("send", draw(given_by.commands))]
+    return [("send", draw(given_by.commands()))]
 
 
 LEGAL: Final = [verb.value for verb in EXAMPLES]

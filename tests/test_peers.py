@@ -44,18 +44,9 @@ from smtp821 import (
     Verb,
     Vrfy,
 )
+from smtp821.testing.pair import accept, joined, pull
 
-from .driving import (
-    HOST,
-    accept,
-    codes,
-    exchange,
-    joined,
-    mail_data,
-    pull,
-    receiver_in,
-    sender_in,
-)
+from .driving import HOST, codes, exchange, mail_data, receiver_in, sender_in
 
 
 def received(wire: bytes, *cuts: int) -> bytes | None:

@@ -48,8 +48,9 @@ from smtp821 import (
     Turned,
     Verb,
 )
+from smtp821.testing.pair import joined
 
-from .walks import EXAMPLES, HOST, LINES, WHOLE, answer, ask, cut, joined, receiver_at, step
+from .walks import EXAMPLES, HOST, LINES, WHOLE, answer, ask, cut, receiver_at, step
 
 SMITH: Final = Path("<Smith@Alpha.ARPA>")
 JONES: Final = Path("<Jones@Beta.ARPA>")

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from smtp821 import RFC821_LENIENT, Domain, Limits, LocalProtocolError, Mail, Mailbox, Path, Rcpt
 from smtp821.mail.relaying import Relayed, relay
 from smtp821.protocol.paths import NULL_PATH, POSTMASTER, excess
-
-from .strategies import domains, forward_paths, mailboxes, paths, reverse_paths
+from smtp821.testing.strategies import domains, forward_paths, mailboxes, paths, reverse_paths
 
 ORIGINATOR = "<USERX@HOSTY.ARPA>"
 
@@ -184,7 +183,7 @@ def test_a_host_without_a_name() -> None:
 # Properties.
 
 
-@given(st.lists(domains, min_size=1, max_size=4, unique=True), mailboxes, mailboxes)
+@given(st.lists(domains(), min_size=1, max_size=4, unique=True), mailboxes(), mailboxes())
 def test_a_message_that_goes_its_route(
     hosts: list[Domain], recipient: Mailbox, originator: Mailbox
 ) -> None:
@@ -207,7 +206,7 @@ def attributes(result: Relayed) -> tuple[Domain | None, Path, Path]:
 
 
 @pytest.mark.clause("3.1-05", "3.1-09", "3.6-06")
-@given(forward_paths, reverse_paths, st.lists(domains, min_size=1, max_size=3))
+@given(forward_paths(), reverse_paths(), st.lists(domains(), min_size=1, max_size=3))
 def test_what_goes_on_can_be_sent(forward: Path, reverse: Path, names: list[Domain]) -> None:
     """The next host is another one, the first that the path names, and both paths are legal."""
     result = relay(forward, reverse, names)
@@ -227,20 +226,20 @@ def test_what_goes_on_can_be_sent(forward: Path, reverse: Path, names: list[Doma
 
 
 @pytest.mark.clause("2-08")
-@given(paths, reverse_paths, st.lists(domains, min_size=1, max_size=3))
+@given(paths(), reverse_paths(), st.lists(domains(), min_size=1, max_size=3))
 def test_the_case_of_names(forward: Path, reverse: Path, names: list[Domain]) -> None:
     """Hosts are known by their names in any case of letters (2)."""
     swapped = [Domain(name.text.swapcase()) for name in names]
     assert relay(forward, reverse, names) == relay(forward, reverse, swapped)
 
 
-@given(reverse_paths, domains)
+@given(reverse_paths(), domains())
 def test_postmaster_is_always_here(reverse: Path, name: Domain) -> None:
     """The one path without a host is that of this one."""
     assert relay(POSTMASTER, reverse, [name]) == Relayed(None, POSTMASTER, reverse)
 
 
-@given(paths, st.lists(domains, min_size=1, max_size=2))
+@given(paths(), st.lists(domains(), min_size=1, max_size=2))
 def test_null_is_null_everywhere(forward: Path, names: list[Domain]) -> None:
     """A notification is one as far as it goes."""
     assert relay(forward, NULL_PATH, names).reverse_path == NULL_PATH

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any, Final
 
@@ -47,8 +47,11 @@ from smtp821 import (
     TransactionCommand,
     Verb,
 )
+from smtp821.testing.pair import Host, Pair, joined
+from smtp821.testing.transcripts import Role, parse
+from smtp821.transcript import Transcript
 
-from .walks import cut, joined
+from .walks import cut
 
 DATA: Final[dict[str, Any]] = json.loads(
     (FilePath(__file__).parent / "data" / "scenarios.json").read_text("utf-8")
@@ -382,39 +385,38 @@ def test_the_misspelling_cannot_be_sent() -> None:
 # --- Through both -----------------------------------------------------------------------------
 
 
-def carry(data: bytes, size: int, receive: Callable[[bytes], None]) -> None:
-    """Carry bytes from one end to the other."""
-    for piece in cut(data, *[size] * len(data)):
-        receive(piece)
-
-
 @every_received
 @pytest.mark.parametrize("size", [1, 10_000])
 def test_a_sender_and_a_receiver(dialogue: Dialogue, size: int) -> None:
     """Appendix F: wired together in memory they have the dialogue on paper, and agree on it."""
-    receiver = Receiver(dialogue.domain, dialogue.dialect)
-    sender = Sender(RFC821_LENIENT if dialogue in TELNET else RFC821)
-    events: list[Event] = []
-    wire = {"C": b"", "S": b""}
+    replies = iter([exchange.reply for exchange in spoken(dialogue)])
+
+    def answer(receiver: Receiver) -> None:
+        receiver.reply(next(replies))
+
+    rows: list[str] = []
+    pair = Pair(
+        Host(answer, domain=dialogue.domain, dialect=dialogue.dialect),
+        Sender(RFC821_LENIENT if dialogue in TELNET else RFC821),
+        cut=lambda _: size,
+        transcript=Transcript(rows.append),
+    )
     for exchange in spoken(dialogue):
-        expected = speak(sender, exchange)
-        said = sender.data_to_send()
-        carry(said, size, receiver.receive_data)
-        while (event := receiver.next_event()) not in (NEED_DATA, NEED_REPLY):
-            assert not isinstance(event, Pause)
-            events.append(event)
-        if event is NEED_REPLY:
-            receiver.reply(exchange.reply)
-        answer = receiver.data_to_send()
-        carry(answer, size, sender.receive_data)
-        assert sender.next_event() == expected
-        assert (sender.state, sender.envelope) == (receiver.state, receiver.envelope)
-        wire["C"] += said
-        wire["S"] += answer
-    assert sender.next_event() == receiver.next_event() == Closed()
-    assert wire["C"] == canonical(dialogue)
-    assert wire["S"] == b"".join(reply_bytes(exchange.reply) for exchange in spoken(dialogue))
-    assert [*joined(events), Closed()] == [
+        expected = speak(pair.sender, exchange)
+        before = len(pair.sender_events)
+        pair.settle()
+        assert pair.sender_events[before] == expected
+        assert (pair.sender.state, pair.sender.envelope) == (
+            pair.receiver.state,
+            pair.receiver.envelope,
+        )
+        if isinstance(pair.receiver_events[-1], Rejected):  # that was answered already
+            next(replies)
+    assert pair.sender_events[-1] == pair.receiver_events[-1] == Closed()
+    wire = parse(rows)
+    assert wire.said(Role.SENDER) == canonical(dialogue)
+    assert wire.said(Role.RECEIVER) == b"".join(reply_bytes(e.reply) for e in spoken(dialogue))
+    assert joined(pair.receiver_events) == [
         event
         for event in expected_events(dialogue)
         if not (isinstance(event, Rejected) and event.verb is Verb.MAIL)

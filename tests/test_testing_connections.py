@@ -10,10 +10,10 @@ import pytest
 
 from smtp821 import Closed, Handler, LocalProtocolError, Noop, Receiver, Reply, State
 from smtp821.testing.connections import CallableConnection, HandlerConnection, SocketConnection
+from smtp821.testing.pair import pull
 
 from .adapters import TIMEOUT
 from .broken import HOST, Everything
-from .driving import pull
 from .peers import BYE, GREETING, OKAY, Script, Wire, playing
 
 SHORT = 0.05  # seconds to wait for what does not come

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from smtp821 import Domain, LocalProtocolError, Path
 from smtp821.mail.trace import TimeStamp, daytime, parse_return_path, return_path_line
 from smtp821.protocol.grammar import BY_THE_LETTER, STRICT
-
-from .strategies import domains, paths, reverse_paths
+from smtp821.testing.strategies import domains, paths, reverse_paths
 
 PRODUCTIONS: Final[Mapping[str, Mapping[str, list[Any]]]] = json.loads(
     (File(__file__).parent / "data" / "grammar_examples.json").read_text("utf-8")
@@ -179,7 +178,7 @@ def test_the_return_path_of_a_notification() -> None:
 
 
 @pytest.mark.clause("4.1.2-32")
-@given(reverse_paths)
+@given(reverse_paths())
 def test_any_return_path(path: Path) -> None:
     """Every reverse-path makes a line that 4.1.2 derives, and comes back to the letter."""
     line = return_path_line(path)
@@ -323,15 +322,15 @@ _words = st.one_of(st.none(), st.sampled_from(("SMTP", "TCP", "q1", "a\\ b", "-"
 _zones = st.integers(-23 * 60, 23 * 60).map(lambda m: timezone(timedelta(minutes=m)))
 _stamps = st.builds(
     TimeStamp,
-    from_domain=domains,
-    by_domain=domains,
+    from_domain=domains(),
+    by_domain=domains(),
     at=st.datetimes(datetime(1970, 1, 2), datetime(2069, 12, 30), timezones=_zones).map(
         lambda at: at.replace(microsecond=0)
     ),
     via=_words,
     protocol=_words,
     id=_words,
-    path=st.one_of(st.none(), paths),
+    path=st.one_of(st.none(), paths()),
 )
 
 

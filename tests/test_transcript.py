@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtp821.testing.strategies import pieces
 from smtp821.transcript import Transcript, printable
-
-from .strategies import pieces
 
 
 def shown(*data: bytes) -> list[str]:
@@ -87,14 +86,30 @@ def test_escapes_can_be_read_back(line: bytes) -> None:
 
 @pytest.mark.parametrize("size", [998, 999, 1000, 1001, 1002, 1999, 2000, 2001, 3500])
 def test_long_lines_are_broken(size: int) -> None:
-    """A line over a thousand octets is shown in pieces, so that a line never waits for ever."""
+    """A line over a thousand octets is shown in parts, so that a line never waits for ever."""
     line = (b"0123456789" * 350)[:size]
     whole = shown(line + b"\r\n")
-    assert "".join(text.removeprefix("S: ") for text in whole).encode() == line
-    assert [len(text) - 3 for text in whole[:-1]] == [1000] * (len(whole) - 1)
+    assert "".join(text.removeprefix("S: ").removesuffix("\\") for text in whole).encode() == line
+    assert [len(text) for text in whole[:-1]] == [len("S: \\") + 1000] * (len(whole) - 1)
+    assert [text.endswith("\\") for text in whole] == [True] * (len(whole) - 1) + [False]
     assert 1 <= len(whole[-1]) - 3 <= 1000
     assert shown(line + b"\r", b"\n") == whole
     assert shown(*(bytes([octet]) for octet in line), b"\r\n") == whole
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000, 1001])
+def test_the_end_shows_what_was_begun(size: int) -> None:
+    """A line without an end is shown by the end of the session, as one that goes on."""
+    lines: list[str] = []
+    transcript = Transcript(lines.append)
+    transcript.receiver(b"x" * size)
+    transcript.sender(b"NOOP\r\nQUIT\r")
+    transcript.end()
+    transcript.end()
+    assert lines[:2] == ["S: NOOP", "S: QUIT\\r\\"]
+    assert [line.removeprefix("R: ") for line in lines[2:]] == [
+        "x" * part + "\\" for part in (min(size, 1000), size - 1000) if part > 0
+    ]
 
 
 def test_memory_has_a_bound() -> None:

@@ -32,6 +32,7 @@ from smtp821 import (
     Verb,
 )
 from smtp821.delivery import Delivery, Status
+from smtp821.testing.pair import joined
 
 from .adapters import Adapter
 from .dialogue import ANSWERS, JONES, MESSAGE, SMITH, TEXT, WHOLE
@@ -47,7 +48,6 @@ from .test_scenarios import (
     speak,
     spoken,
 )
-from .walks import joined
 
 Count = Callable[[str, int], None]
 

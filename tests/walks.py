@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -18,7 +18,6 @@ from smtp821 import (
     Helo,
     Help,
     Mail,
-    MailData,
     Noop,
     Path,
     Pause,
@@ -156,15 +155,3 @@ def cut(data: bytes, *sizes: int) -> Iterator[bytes]:
         if piece := data[start : start + size]:
             yield piece
         start += size
-
-
-def joined(events: Iterable[Event]) -> list[Event]:
-    """The events, with pieces of mail data that follow each other made one."""
-    result: list[Event] = []
-    for event in events:
-        last = result[-1] if result else None
-        if isinstance(event, MailData) and isinstance(last, MailData):
-            result[-1] = MailData(last.data + event.data)
-        else:
-            result.append(event)
-    return result

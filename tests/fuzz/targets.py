@@ -58,8 +58,9 @@ from smtp821 import (
 from smtp821.protocol.grammar import STRICT
 from smtp821.protocol.lines import LineReader
 from smtp821.protocol.replies import ReplyReader
+from smtp821.testing.pair import Answer, accept, joined, pull
 
-from ..driving import Answer, accept, joined, pull, refuse_every, split_replies
+from ..driving import refuse_every, split_replies
 from . import seeds
 
 HEAD: Final = 6  # octets: two choices, and four sizes of pieces
