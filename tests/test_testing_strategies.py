@@ -94,6 +94,15 @@ def matching(*patterns: bytes) -> list[Callable[[Any], object]]:
     return [re.compile(pattern).search for pattern in patterns]
 
 
+def test_strategies_print_short() -> None:
+    """Hypothesis warns of a strategy that prints long, and that would be an error here."""
+    for name in given_by.__all__:
+        if name.islower():
+            function: Callable[..., object] = getattr(given_by, name)
+            strategy = function(b"bytes") if name in ("pieces", "chunkings") else function()
+            assert len(repr(strategy)) < 3000, name
+
+
 # --- Domains, mailboxes, paths ----------------------------------------------------------------
 
 

@@ -97,14 +97,18 @@ C: Final = "".join(sorted(set(PRINTABLE) - set('<>()[]\\.,;:@" ')))
 Q: Final = "".join(sorted(set(PRINTABLE) - set('"\\')))
 
 
-@st.composite
-def _either(draw: st.DrawFn, *choices: st.SearchStrategy[T]) -> T:
+def _either(*choices: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
     """One of these, each as often as the others.
 
     `one_of` would choose among all that they themselves choose from, so that the kinds of paths
-    alone would outnumber all other lines.
+    alone would outnumber all other lines; and what prints it would print all of them.
     """
-    return draw(draw(st.sampled_from(choices)))
+
+    @st.composite
+    def either(draw: st.DrawFn) -> T:
+        return draw(choices[draw(st.integers(0, len(choices) - 1))])
+
+    return either()
 
 
 def _text(alphabet: str, min_size: int, max_size: int) -> Texts:
@@ -698,7 +702,20 @@ def dialogues(
         clean_mail_data(dialect.limits) if messages is None else messages,
         paths(dialect.limits),
     )
-    return _walks(dialect, domain, legal, max_steps, sources)
+
+    @st.composite
+    def walks(draw: st.DrawFn) -> Walk:
+        walker = _Walker(draw, dialect, domain, sources)
+        for _ in range(draw(st.integers(1, max_steps))):
+            if not dialect.order[walker.state]:
+                break
+            if legal or not walker.may_err() or draw(st.integers(0, 2)):
+                walker.go()
+            else:
+                walker.err()
+        return Walk(dialect, domain, tuple(walker.steps))
+
+    return walks()
 
 
 @attrs.frozen
@@ -708,21 +725,6 @@ class _Sources:
     commands: Mapping[Verb, st.SearchStrategy[Command]]
     messages: Bytes
     paths: st.SearchStrategy[Path]
-
-
-@st.composite
-def _walks(
-    draw: st.DrawFn, dialect: Dialect, domain: str, legal: bool, max_steps: int, sources: _Sources
-) -> Walk:
-    walker = _Walker(draw, dialect, domain, sources)
-    for _ in range(draw(st.integers(1, max_steps))):
-        if not dialect.order[walker.state]:
-            break
-        if legal or not walker.may_err() or draw(st.integers(0, 2)):
-            walker.go()
-        else:
-            walker.err()
-    return Walk(dialect, domain, tuple(walker.steps))
 
 
 class _Walker:
