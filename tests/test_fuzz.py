@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from smtp821 import Event, Pause, Receiver, Reply, Sender
 from smtp821.protocol.events import Closed, Replied, Turned
 from smtp821.protocol.replies import ReplyReader
+from smtp821.testing.transcripts import Dialogue, parse
 
 from .fuzz import __main__ as fuzzing
 from .fuzz import targets
@@ -146,6 +147,8 @@ class Counting(ReplyReader):
         ("replies", "ReplyReader", Counting, AssertionError),
         ("paths", "Domain", lambda text: text.lower(), AssertionError),
         ("paths", "Path", lambda text: text, AssertionError),
+        ("transcripts", "parse", lambda text: Dialogue(parse(text).lines[1:]), AssertionError),
+        ("oracle", "Receiver", Hasty, AssertionError),
     ],
 )
 def test_a_target_finds_what_is_broken(

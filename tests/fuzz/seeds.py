@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from smtp821.testing.transcripts import Dialogue, Role
+
 FOLDER: Final = Path(__file__).parent.parent / "data"
 PRODUCTIONS: Final = ("domain", "mailbox", "path", "reverse-path", "forward-path")
 
@@ -41,6 +43,15 @@ def server_streams(turn: bytes) -> Iterator[bytes]:
                 replies.append("".join(lines).encode())
                 lines = []
         yield turn.join(replies)
+
+
+def transcripts() -> Iterator[bytes]:
+    """Each scenario as it is printed: all of the one side, then all of the other."""
+    for session in _sessions():
+        said = ((Role.SENDER, "wire_client_bytes"), (Role.RECEIVER, "server_bytes"))
+        yield str(Dialogue.of((role, session[key].encode()) for role, key in said)).encode()
+    for session in _sessions():
+        yield session["server_bytes"].encode()  # is none
 
 
 def command_texts() -> Iterator[bytes]:

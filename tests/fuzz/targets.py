@@ -59,8 +59,11 @@ from smtp821.protocol.grammar import STRICT
 from smtp821.protocol.lines import LineReader
 from smtp821.protocol.replies import ReplyReader
 from smtp821.testing.pair import Answer, accept, joined, pull
+from smtp821.testing.transcripts import Dialogue, Role, TranscriptError, differences, parse
 
 from ..driving import refuse_every, split_replies
+from ..test_oracle import DIALECTS as ORACLE_DIALECTS
+from ..test_oracle import both
 from . import seeds
 
 HEAD: Final = 6  # octets: two choices, and four sizes of pieces
@@ -313,9 +316,42 @@ def taken_apart(path: Path) -> None:
     assert len(path.mailbox.user) <= len(path.mailbox.local_part)
 
 
+# Transcripts.
+
+
+def transcripts(data: bytes) -> None:
+    """Any text, as a transcript: what is read prints, reads again, and says what it said."""
+    text = data[HEAD:].decode("latin-1")
+    try:
+        dialogue = parse(text)
+    except TranscriptError as error:
+        if error.line > text.count("\n") + 1:  # it has to be a line that there is
+            raise
+        return
+    assert parse(str(dialogue)) == dialogue
+    assert differences(dialogue, dialogue) == []
+    again = Dialogue.of(dialogue.blocks())
+    assert [again.said(role) for role in Role] == [dialogue.said(role) for role in Role]
+
+
+# The Receiver beside the oracle.
+
+
+def oracle(data: bytes) -> None:
+    """Anything that a client can say, to a Receiver and to RFC 821 read naively."""
+    choices, stream = head(data)
+    dialect = ORACLES[choices[0] % len(ORACLES)]
+    numbers = [0] * (choices[1] % 8) + [choices[1] // 8]  # success, then another answer once
+    both(dialect, cut(choices[2:], stream), numbers, kind=Receiver)
+
+
+ORACLES: Final = tuple(ORACLE_DIALECTS.values())
+
 TARGETS: Final[Mapping[str, Target]] = {
     "receiver": Target(receiver, seeds.client_streams),
     "sender": Target(sender, functools.partial(seeds.server_streams, TURN)),
     "replies": Target(replies, functools.partial(seeds.server_streams, b"")),
     "paths": Target(paths, seeds.command_texts),
+    "transcripts": Target(transcripts, seeds.transcripts),
+    "oracle": Target(oracle, seeds.client_streams),
 }
