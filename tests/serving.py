@@ -198,11 +198,14 @@ class AtTerminal:
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         pty = pytest.importorskip("pty", reason="there are no terminals here")
         self._master, slave = pty.openpty()
+        # A process that is begun in the background may ignore Ctrl-C, and its children with it.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=ENVIRONMENT, stdin=slave, stdout=slave, stderr=slave
             )
         finally:
+            signal.signal(signal.SIGINT, before)
             os.close(slave)
         self._unread = b""
 

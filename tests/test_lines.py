@@ -178,7 +178,7 @@ def test_a_read_is_not_held_three_times(filling: bytes) -> None:
         for _ in range(10):
             reader.feed(bytes(read))
             assert reader.next_line() is None
-        assert tracemalloc.get_traced_memory()[1] < 2 * len(read) + 2 * LIMIT
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(read) + 8192
     finally:
         tracemalloc.stop()
 

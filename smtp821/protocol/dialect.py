@@ -97,8 +97,9 @@ class Dialect:
     @codes.default
     def _codes(self) -> Mapping[Verb, frozenset[int]]:
         return {
-            verb: frozenset(code for codes in row.values() for code in codes)
-            | self.additions.get(verb, {}).keys()
+            verb: frozenset(code for codes in row.values() for code in codes).union(
+                self.additions.get(verb, {})
+            )
             for verb, row in self.sequencing.items()
         }
 
