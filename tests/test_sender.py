@@ -210,7 +210,7 @@ def test_an_error_that_is_raised_again_does_not_grow() -> None:
         with pytest.raises(RemoteProtocolError) as raised:
             sender.next_event()
         lengths.append(len(list(traceback.walk_tb(raised.value.__traceback__))))
-    assert lengths[1:] == [2] * 4
+    assert len(set(lengths[1:])) == 1
 
 
 @pytest.mark.clause("AMB-32")
