@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtp821 import NULL_PATH, POSTMASTER, Domain, Limits, LocalProtocolError, Mailbox, Path
-from smtp821.protocol.paths import excess, trusted
+from smtp821.protocol.paths import excess, maker, trusted
 
 DOMAINS: Final = [
     "USC-ISIF.ARPA", "usc-isif.arpa", "Fred.Cambridge.UK", "a", "x.1", "3com.com", "#123",
@@ -224,6 +224,13 @@ def test_frozen(value: Domain | Mailbox | Path) -> None:
     """Values do not change."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         value.text = "other"  # type: ignore[misc]
+
+
+def test_values_that_are_made_equal_checked_ones() -> None:
+    """What the parser makes is what a program would."""
+    make = maker(Path, "text")
+    assert make("<@ONE:JOE@THREE>") == Path("<@ONE:JOE@THREE>")
+    assert str(make("<>")) == "<>"
 
 
 def test_trusted_values_equal_checked_ones() -> None:
