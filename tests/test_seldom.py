@@ -198,6 +198,10 @@ def test_a_clock_that_rings_too_early() -> None:
         assert wire._clock.when() == wire._until
         assert not wire._reader.done()
         wire._stop_clock()
+        wire._reader.set_result(None)  # it has come just now
+        wire._until = loop.time()
+        wire._ring()
+        await wire._reader
 
     asyncio.run(main())
 
